@@ -1,0 +1,1 @@
+"""A self-hosted WhatsApp message gateway, wire-compatible with NxCloud's HTTP API."""

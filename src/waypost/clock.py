@@ -1,0 +1,65 @@
+"""Time, identifiers and chance: the only source of each, so that a test can replace all three."""
+
+import asyncio
+import secrets
+import time
+from threading import Lock
+
+MESSAGE_ID_PREFIX = "wamid."  # what WhatsApp message ids look like to the customers' programs
+
+
+class Clock:
+    """The real clock: wall time in milliseconds, fresh identifiers and unguessable tokens."""
+
+    def __init__(self) -> None:
+        self._ids = Uuid7Sequence()
+
+    def now_ms(self) -> int:
+        """Return wall time as milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic_s(self) -> float:
+        """Return seconds on a clock that never steps back; only differences mean something."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that many seconds."""
+        await asyncio.sleep(seconds)
+
+    def message_id(self) -> str:
+        """Return a new message id: `wamid.` and the 32 hex digits of a UUIDv7 that never steps back (decision D4)."""
+        return MESSAGE_ID_PREFIX + self.uuid7_hex()
+
+    def uuid7_hex(self) -> str:
+        """Return the 32 hex digits of a new UUIDv7, larger than every earlier one of this clock."""
+        return self._ids.next_hex(self.now_ms())
+
+    def token(self) -> str:
+        """Return 128 unguessable bits as 32 hex digits."""
+        return secrets.token_hex(16)
+
+
+class Uuid7Sequence:
+    """Makes UUIDv7 values (RFC 9562) that strictly increase even if wall time steps back.
+
+    The 12 bits after the time are a counter; when it runs over, or when the clock went back, the last time is kept
+    or moved on by a millisecond.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()  # the writer thread of a store may ask too
+        self._last_ms = 0
+        self._counter = 0
+
+    def next_hex(self, now_ms: int) -> str:
+        """Return the next value for a wall time in milliseconds, as 32 hex digits."""
+        with self._lock:
+            if now_ms > self._last_ms:
+                self._last_ms, self._counter = now_ms, secrets.randbelow(1 << 11)
+            elif self._counter < 0xFFF:
+                self._counter += 1
+            else:
+                self._last_ms, self._counter = self._last_ms + 1, 0
+            ms, counter = self._last_ms, self._counter
+        value = ms << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | secrets.randbits(62)
+        return f"{value:032x}"
