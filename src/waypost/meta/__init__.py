@@ -1,0 +1,1 @@
+"""What Meta says: bodies, answers, webhooks, error codes."""
