@@ -1,0 +1,1 @@
+"""What the customers' programs say: requests, signatures, answers. Pure."""
