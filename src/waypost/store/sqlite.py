@@ -1,0 +1,160 @@
+"""The embedded journal: one SQLite file, one thread that writes it, one that reads."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from waypost.clock import Clock
+from waypost.model import Message, Outcome, State, StatusRecord
+from waypost.store import purging, transactions
+from waypost.store.base import Accepted, Page, Store, StoreUnavailable, TenantRow, WebhookEffect, WebhookReceipt
+from waypost.store.connection import MEMORY
+from waypost.store.database_file import backup_file, check_file, problems_of
+from waypost.store.reader import Reader
+from waypost.store.rows import message_of, messages_of, status_record_of, tenant_of
+from waypost.store.schema import upgrade
+from waypost.store.session import Row, Session, Value
+from waypost.store.writer import Effects, GroupWriter
+
+Result = TypeVar("Result")
+Problems = list[str]  # named here, because inside the class `list` is the method
+
+_AFTER_EVERY_ID = "\U0010ffff"  # sorts behind whatever text an id can be
+
+_LAST_PROBE = "last_probe"
+
+# Where the messages of a state can be found without walking the journal.
+_WORK_OF_STATE: dict[str, str] = {State.SENDING: "lease", State.UNKNOWN: "unsettled"}
+
+
+class SqliteStore(Store):
+    """The journal in a SQLite file (or in memory, for tests); fulfils `waypost.store.base.Store`."""
+
+    def __init__(self, path: str | Path, clock: Clock, *, effects: Effects | None = None) -> None:
+        self._path = str(path)
+        self._clock = clock
+        self._writer = GroupWriter(self._path, effects)
+        self._reader: Reader | None = None
+
+    async def open(self) -> None:
+        """Create or upgrade the schema and start to write; raises `StoreUnavailable` with a line that says why not."""
+        await self._writer.start(lambda connection: upgrade(connection, self._clock.now_ms()))
+        if self._path == MEMORY:
+            return
+        self._reader = Reader(self._path)
+        try:
+            # Reads at once: from now on the log stays open, and can be read even where nothing more can be written.
+            await self._rows("read_mark", name=_LAST_PROBE)
+        except StoreUnavailable:
+            await self.close()
+            raise
+
+    def open_read_only(self) -> None:
+        """Open for looking alone, beside whoever writes: the schema stays as it is, a write is `StoreUnavailable`."""
+        self._reader = Reader(self._path)
+
+    async def close(self) -> None:
+        """Write what waits and let go of the file; a second call does nothing."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.stop()
+        await self._writer.stop()  # last, because the last one to leave folds the log into the file
+
+    # --- writes ---
+
+    async def accept(self, message: Message) -> Accepted:
+        return await self._writer.run("accept_commit", lambda session: transactions.accept(session, message))
+
+    async def record_outcome(self, outcome: Outcome) -> Message:
+        return await self._writer.run("outcome_commit", lambda session: transactions.record_outcome(session, outcome))
+
+    async def expire_leases(self, now_ms: int, *, all_owners: bool) -> tuple[Message, ...]:
+        return await self._writer.run(
+            "expiry_commit", lambda session: transactions.expire_leases(session, now_ms, all_owners)
+        )
+
+    async def record_webhook(self, receipt: WebhookReceipt) -> WebhookEffect:
+        return await self._writer.run("webhook_commit", lambda session: transactions.record_webhook(session, receipt))
+
+    async def save_tenants(self, rows: tuple[TenantRow, ...]) -> None:
+        await self._writer.run("tenants_commit", lambda session: transactions.save_tenants(session, rows))
+
+    async def purge(
+        self, *, bodies_before_ms: int, webhooks_before_ms: int, messages_before_ms: int, now_ms: int
+    ) -> int:
+        return await self._writer.run(
+            "purge_commit",
+            lambda session: purging.purge(session, bodies_before_ms, webhooks_before_ms, messages_before_ms, now_ms),
+        )
+
+    async def ping(self) -> None:
+        now = str(self._clock.now_ms())
+        await self._writer.run("ping_commit", lambda session: session.run("write_mark", name=_LAST_PROBE, value=now))
+
+    # --- reads ---
+
+    async def find_by_key(self, account: str, key: str, now_ms: int) -> Message | None:
+        rows = await self._rows("current_holder_of_key", key=key, account=account, now_ms=now_ms)
+        return message_of(rows[0]) if rows else None
+
+    async def find(self, any_id: str) -> Message | None:
+        rows = await self._rows("find", any_id=any_id, key=_cus_key(any_id))
+        return message_of(rows[0]) if rows else None
+
+    async def resolve_meta_id(self, account: str, phone_number_id: str, any_id: str) -> str | None:
+        within = {"account": account, "phone_number_id": phone_number_id, "any_id": any_id}
+        rows = await self._rows("meta_id_within", **within) or await self._rows(
+            "meta_id_of", key=_cus_key(any_id), **within
+        )
+        return str(rows[0][0]) if rows else None
+
+    async def statuses(self, message_id: str) -> tuple[StatusRecord, ...]:
+        return tuple(map(status_record_of, await self._rows("statuses", message_id=message_id)))
+
+    async def count_by_state(self) -> dict[str, int]:
+        counted = msgspec.convert(await self._rows("count_work"), tuple[tuple[str, int], ...])
+        return {"lease": 0, "unsettled": 0} | dict(counted)
+
+    async def tenants(self) -> tuple[TenantRow, ...]:
+        return tuple(map(tenant_of, await self._rows("tenants")))
+
+    async def list(self, *, state: str | None, limit: int, cursor: str | None) -> Page:
+        where: dict[str, Value] = {"before": _AFTER_EVERY_ID if cursor is None else cursor, "limit": limit + 1}
+        if state is None:
+            rows = await self._rows("newest", **where)
+        elif kind := _WORK_OF_STATE.get(state):
+            rows = await self._rows("newest_in_work", kind=kind, state=state, **where)
+        else:
+            rows = await self._rows("newest_of_state", state=state, **where)
+        messages = messages_of(rows[:limit])
+        return Page(messages=messages, next_cursor=messages[-1].id if len(rows) > limit else None)
+
+    async def _rows(self, query: str, **values: Value) -> Sequence[Row]:
+        return await self._read(lambda session: session.rows(query, **values))
+
+    async def _read(self, work: Callable[[Session], Result]) -> Result:
+        if self._reader is None:  # in memory there is but one connection; a store that isn't open says so there
+            return await self._writer.run(None, work)
+        return await self._reader.run(work)
+
+    # --- upkeep ---
+
+    async def backup(self, target: Path) -> None:
+        """Write a consistent copy to a new file while everything goes on; raises `StoreUnavailable`."""
+        if self._path == MEMORY:
+            raise StoreUnavailable("a journal in memory has nothing to back up")
+        await asyncio.to_thread(backup_file, self._path, target)
+
+    async def check(self) -> Problems:
+        """Return what is wrong with the journal, a line each; empty if nothing is."""
+        if self._path == MEMORY:
+            return await self._read(lambda session: problems_of(session.connection))
+        return await asyncio.to_thread(check_file, self._path)
+
+
+def _cus_key(cus_message_id: str) -> str:
+    """Name the key under which a message with this `cus_message_id` is held (see `Message.key`)."""
+    return f"cus:{cus_message_id}"

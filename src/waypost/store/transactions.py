@@ -1,0 +1,113 @@
+"""What each write of the journal does, inside a transaction that somebody else commits."""
+
+from waypost.model import RANK_UNKNOWN, Message, Outcome, Reuse, State
+from waypost.store.base import Accepted, TenantRow, WebhookEffect, WebhookReceipt
+from waypost.store.rows import message_of, values_of
+from waypost.store.session import Session
+from waypost.store.settling import (
+    attach,
+    attach_parked,
+    bind,
+    leave_in_doubt,
+    owner_of,
+    pair_scope,
+    settle_pair,
+)
+
+FOREVER_MS = (1 << 63) - 1
+
+
+def accept(session: Session, message: Message) -> Accepted:
+    """Journal a message and its lease, or return the earlier row that holds its key."""
+    values = values_of(message)
+    if session.row("take_key", **values) is None:
+        row = session.row("holder_of_key", key=message.key, account=message.account)
+        if row is None:
+            raise LookupError(f"the key of message {message.id} is held by a message that is gone")
+        return Accepted(message=message_of(row), is_new=False)
+    session.run("insert_message", **values)
+    scope = pair_scope(message.phone_number_id, message.recipient)
+    session.run("enter_work", kind="lease", scope=scope, due_ms=message.lease_until_ms, id=message.id)
+    return Accepted(message=message, is_new=True)
+
+
+def record_outcome(session: Session, outcome: Outcome) -> Message:
+    """Write what an attempt came to, and return the row as it is then."""
+    row = session.row("write_outcome", **values_of(outcome))
+    if row is None:
+        return _record_late_outcome(session, outcome)
+    message = message_of(row)
+    if outcome.meta_message_id is not None:
+        session.run("enter_meta_id", **values_of(outcome))
+    reuse = outcome.reuse if message.meta_message_id is None else Reuse.NEVER  # a Meta id proves that it left
+    session.run("set_reuse", reuse=reuse, key=outcome.key, account=outcome.account, message_id=message.id)
+    session.run("leave_work", id=message.id)
+    if message.state == State.UNKNOWN:
+        leave_in_doubt(session, message, outcome.at_ms)
+    attached = outcome.meta_message_id is not None and attach_parked(
+        session, message.id, message.phone_number_id, outcome.meta_message_id
+    )
+    if message.opaque:  # reports may have waited for this message, or for this message to be out of the way
+        settle_pair(session, message.phone_number_id, message.recipient, message.opaque)
+    return _row(session, message.id) if attached or message.state == State.UNKNOWN else message
+
+
+def _record_late_outcome(session: Session, outcome: Outcome) -> Message:
+    """An attempt that is not the row's any more can still tell a Meta id, and nothing else."""
+    message = _row(session, outcome.message_id)
+    if outcome.meta_message_id is None:
+        return message
+    bind(session, message.id, message.account, message.phone_number_id, outcome.meta_message_id)
+    return _row(session, message.id)
+
+
+def expire_leases(session: Session, now_ms: int, all_owners: bool) -> tuple[Message, ...]:
+    """Turn messages whose lease has ended into unknown ones and settle those that can be settled."""
+    until_ms = FOREVER_MS if all_owners else now_ms
+    ended: list[Message] = []
+    for row in session.rows("ended_leases", until_ms=until_ms):
+        message_id = str(row[0])
+        session.run("leave_work", id=message_id)
+        session.run("advance", id=message_id, state=State.UNKNOWN, rank=RANK_UNKNOWN)
+        message = _row(session, message_id)
+        if message.state == State.UNKNOWN:
+            leave_in_doubt(session, message, now_ms)
+        ended.append(message)
+    # Only now, when none of them counts as in flight any more, can reports be told apart.
+    for message in ended:
+        if message.opaque:
+            settle_pair(session, message.phone_number_id, message.recipient, message.opaque)
+    return tuple(_row(session, message.id) for message in ended)
+
+
+def record_webhook(session: Session, receipt: WebhookReceipt) -> WebhookEffect:
+    """Journal one POST of Meta's and each of its statuses."""
+    session.run("insert_webhook", id=receipt.id, received_at_ms=receipt.received_at_ms, raw=receipt.raw)
+    counts = {"recorded": 0, "repeated": 0, "parked": 0}
+    for event in receipt.statuses:
+        message_id = owner_of(session, event)
+        if message_id is not None:
+            is_new = attach(session, message_id, event, receipt.received_at_ms)
+            counts["recorded" if is_new else "repeated"] += 1
+            continue
+        is_new = session.row("park_status", received_at_ms=receipt.received_at_ms, **values_of(event)) is not None
+        if is_new and event.opaque:
+            settle_pair(session, event.phone_number_id, event.recipient, event.opaque)
+            if owner_of(session, event) is not None:
+                counts["recorded"] += 1
+                continue
+        counts["parked" if is_new else "repeated"] += 1
+    return WebhookEffect(**counts)
+
+
+def save_tenants(session: Session, rows: tuple[TenantRow, ...]) -> None:
+    """Insert or replace tenant objects."""
+    for row in rows:
+        session.run("save_tenant", **values_of(row))
+
+
+def _row(session: Session, message_id: str) -> Message:
+    row = session.row("message", id=message_id)
+    if row is None:
+        raise LookupError(f"no message {message_id} in the journal")
+    return message_of(row)

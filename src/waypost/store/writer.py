@@ -1,0 +1,194 @@
+"""The one thread that writes: whatever waits shares a transaction and a flush (decision D2)."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import apsw
+import msgspec
+
+from waypost.store.base import StoreUnavailable
+from waypost.store.connection import MEMORY, concerns_one_row, open_connection, unavailable
+from waypost.store.session import Session
+
+Result = TypeVar("Result")
+
+BATCH_LIMIT = 512  # operations of one commit: enough to fill a flush, few enough to keep the lock short
+
+
+class Effects(Protocol):
+    """A hook of the fault tests: it may raise an engine's error or end the process at a named effect."""
+
+    def before(self, name: str) -> None:
+        """Hear of an effect: `accept_commit` just before that commit, `after:accept_commit` just behind it."""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """An operation that waits for its transaction, and the future of the one who asked."""
+
+    effect: str | None
+    work: Callable[[Session], Any]  # each operation has its own result; `GroupWriter.run` gives it back typed
+    future: asyncio.Future[Any]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What came of one operation: a result, or the error that its caller gets."""
+
+    result: object = None
+    error: Exception | None = None
+
+
+class GroupWriter:
+    """Runs operations in one thread, as many per commit as are waiting; results are given only after the commit.
+
+    There is no timer: while one commit is being flushed the next batch gathers. An operation that fails for its own
+    reasons fails alone; trouble with the file or the disk fails the whole batch with `StoreUnavailable`, and the next
+    batch opens the file anew, so the journal heals when the disk does.
+    """
+
+    def __init__(self, path: str, effects: Effects | None) -> None:
+        self._path = path
+        self._effects = effects
+        self._inbox: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._session: Session | None = None
+
+    async def start(self, prepare: Callable[[apsw.Connection], object]) -> None:
+        """Open (create) the file, prepare it and begin to write; raises `StoreUnavailable`."""
+        connection = await asyncio.to_thread(self._open, prepare)
+        self._session = Session(connection)
+        self._thread = threading.Thread(target=self._write_until_stopped, name="journal-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, effect: str | None, work: Callable[[Session], Result]) -> Result:
+        """Run an operation in the next transaction and return its result once that is durable.
+
+        The effect names the commit for `Effects`; an operation that writes nothing has none.
+        A caller that is cancelled while it waits changes nothing: the operation may still be committed.
+        """
+        if self._thread is None:
+            raise StoreUnavailable(f"the journal {self._path} is not open")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._inbox.put(Pending(effect, work, future))
+        return await future
+
+    async def stop(self) -> None:
+        """Write what waits, close the file and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._inbox.put(None)
+            await asyncio.to_thread(thread.join)
+
+    def _open(self, prepare: Callable[[apsw.Connection], object]) -> apsw.Connection:
+        try:
+            connection = open_connection(self._path, create=True)
+            try:
+                prepare(connection)
+            except BaseException:
+                connection.close(True)
+                raise
+        except (apsw.Error, StoreUnavailable) as error:
+            raise unavailable(error, self._path) from error
+        return connection
+
+    # --- everything below runs in the writer's thread ---
+
+    def _write_until_stopped(self) -> None:
+        stopping = False
+        while not stopping:
+            batch, stopping = self._gather()
+            if batch:
+                try:
+                    done = self._commit(batch)
+                except Exception as error:  # the thread outlives whatever happens: the next batch tries anew
+                    self._abandon_transaction()
+                    done = [Done(error=unavailable(error, self._path)) for _ in batch]
+                _deliver(batch, done)
+        if self._session is not None:
+            self._session.connection.close(True)
+            self._session = None
+
+    def _gather(self) -> tuple[list[Pending], bool]:
+        """Wait for an operation, then take what else is waiting; True once no more will come."""
+        batch: list[Pending] = []
+        entry = self._inbox.get()
+        try:
+            while entry is not None:
+                batch.append(entry)
+                if len(batch) == BATCH_LIMIT:
+                    return batch, False
+                entry = self._inbox.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
+
+    def _commit(self, batch: list[Pending]) -> list[Done]:
+        if self._session is None:
+            self._session = Session(open_connection(self._path))
+        session = self._session
+        session.connection.execute("BEGIN IMMEDIATE")
+        try:
+            done = [Done(result=pending.work(session)) for pending in batch]
+        except Exception as error:
+            if not concerns_one_row(error):
+                raise
+            session.connection.execute("ROLLBACK")
+            session.connection.execute("BEGIN IMMEDIATE")
+            done = [_alone(session, pending) for pending in batch]
+        effects = list(dict.fromkeys(pending.effect for pending in batch if pending.effect))
+        self._announce(effects)
+        session.connection.execute("COMMIT")
+        self._announce([f"after:{effect}" for effect in effects])
+        return done
+
+    def _announce(self, effects: list[str]) -> None:
+        if self._effects is not None:
+            for effect in effects:
+                self._effects.before(effect)
+
+    def _abandon_transaction(self) -> None:
+        """Roll back; a file is also closed, because after trouble only a fresh connection is known to be sound."""
+        if self._session is None:
+            return
+        connection = self._session.connection
+        if self._path == MEMORY:
+            with contextlib.suppress(apsw.Error):  # SQLite may have rolled back already
+                connection.execute("ROLLBACK")
+            return
+        self._session = None
+        connection.close(True)  # rolls back
+
+
+def _alone(session: Session, pending: Pending) -> Done:
+    """Run one operation so that its failure undoes nothing but itself."""
+    session.connection.execute("SAVEPOINT one")
+    try:
+        done = Done(result=pending.work(session))
+    except Exception as error:
+        if not concerns_one_row(error):
+            raise
+        session.connection.execute("ROLLBACK TO one")
+        done = Done(error=error)
+    session.connection.execute("RELEASE one")
+    return done
+
+
+def _deliver(batch: list[Pending], done: list[Done]) -> None:
+    """Wake the event loop once for the whole batch."""
+    try:
+        batch[0].future.get_loop().call_soon_threadsafe(_resolve, batch, done)
+    except RuntimeError:  # the loop is closed: nobody waits any more
+        return
+
+
+def _resolve(batch: list[Pending], done: list[Done]) -> None:
+    for pending, one in zip(batch, done, strict=True):
+        if pending.future.done():  # its caller was cancelled
+            continue
+        if one.error is None:
+            pending.future.set_result(one.result)
+        else:
+            pending.future.set_exception(one.error)

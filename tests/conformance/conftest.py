@@ -1,0 +1,6 @@
+"""The suites are modules that pytest doesn't collect by name: their assertions are to be readable all the same."""
+
+import pytest
+
+for name in ("store", "lookup", "status", "settling"):
+    pytest.register_assert_rewrite(f"tests.conformance.{name}_suite")

@@ -1,0 +1,48 @@
+"""The embedded journal against the suites, in a file and in memory."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.journal_rows import SteppedClock
+from tests.conformance.lookup_suite import LookupSuite, PurgeSuite
+from tests.conformance.settling_suite import OpaqueSuite, TokenSuite
+from tests.conformance.status_suite import StatusSuite
+from tests.conformance.store_suite import KeySuite, OutcomeSuite
+from waypost.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@pytest.fixture(params=["file", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedClock) -> AsyncIterator[SqliteStore]:
+    engine = SqliteStore(tmp_path / "waypost.db" if request.param == "file" else ":memory:", clock)
+    await engine.open()
+    yield engine
+    assert await engine.check() == []
+    await engine.close()
+
+
+class TestKeys(KeySuite): ...
+
+
+class TestOutcomes(OutcomeSuite): ...
+
+
+class TestLookups(LookupSuite): ...
+
+
+class TestPurge(PurgeSuite): ...
+
+
+class TestStatuses(StatusSuite): ...
+
+
+class TestTokens(TokenSuite): ...
+
+
+class TestOpaqueData(OpaqueSuite): ...

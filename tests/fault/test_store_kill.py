@@ -1,0 +1,84 @@
+"""The process is killed just before and just after each commit: what was answered is there, and nothing is half."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.journal_rows import SteppedClock
+from waypost.model import Message, State
+from waypost.store.database_file import check_file
+from waypost.store.sqlite import SqliteStore
+
+# One message's life; the process prints what it was told, as a customer would see it, and dies at the named effect.
+LIFE = """
+import asyncio, os, signal, sys
+from tests.conformance.journal_rows import SteppedClock, accepted, message, receipt, status, unknown
+from waypost.store.sqlite import SqliteStore
+
+class Death:
+    def before(self, name):
+        if name == sys.argv[2]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    clock = SteppedClock()
+    store = SqliteStore(sys.argv[1], clock, effects=Death())
+    await store.open()
+    row = message(clock)
+    print(row.id, flush=True)
+    await store.accept(row)
+    print("accepted", flush=True)
+    await store.record_outcome(accepted(row))
+    print("outcome", flush=True)
+    await store.record_webhook(receipt(clock, status(row, "delivered")))
+    print("webhook", flush=True)
+    await store.close()
+
+asyncio.run(main())
+"""
+
+STEPS = ("accept_commit", "outcome_commit", "webhook_commit")
+
+
+def die_at(effect: str, path: Path) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", LIFE, str(path), effect], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return done.stdout.split()
+
+
+async def after_restart(path: Path, message_id: str) -> tuple[Message | None, list[str]]:
+    clock = SteppedClock()
+    store = SqliteStore(path, clock)
+    await store.open()
+    await store.expire_leases(clock.now_ms(), all_owners=True)
+    found = await store.find(message_id)
+    statuses = [record.status for record in await store.statuses(message_id)]
+    counted = await store.count_by_state()
+    await store.close()
+    in_doubt = found is not None and found.state == State.UNKNOWN
+    assert counted == {"lease": 0, "unsettled": int(in_doubt)}
+    return found, statuses
+
+
+@pytest.mark.parametrize("when", ["", "after:"], ids=["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_a_commit(tmp_path: Path, step: str, when: str) -> None:
+    path = tmp_path / "waypost.db"
+    message_id, *told = die_at(when + step, path)
+    committed = STEPS.index(step) + (when != "")
+    assert len(told) == STEPS.index(step), "nobody was told anything before its commit"
+    assert check_file(path) == []
+    found, statuses = asyncio.run(after_restart(path, message_id))
+    if committed == 0:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.state == (State.UNKNOWN, State.ACCEPTED, State.DELIVERED)[committed - 1]
+    assert statuses == (["delivered"] if committed == 3 else [])
+    assert check_file(path) == []
