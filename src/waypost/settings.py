@@ -74,7 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 15
     retain_bodies: Annotated[float, _text("Days after which the content of a message is wiped.", gt=0, le=3650)] = 7
     retain_raw_webhooks: Annotated[float, _text("Days that Meta's webhooks are kept as they came.", gt=0, le=3650)] = 3
-    retain_messages: Annotated[float, _text("Days that a message stays in the journal.", gt=0, le=3650)] = 30
+    # not below 30: a message holds its key for 30 days, and without it a repeat would be sent again
+    retain_messages: Annotated[float, _text("Days that a message stays in the journal.", ge=30, le=3650)] = 30
     callback_timeout: Annotated[float, _text("Seconds for one attempt to push a callback.", gt=0, le=120)] = 10
     receive_timeout: Annotated[
         float, _text("Seconds in which a whole request must have come in, from its first byte.", gt=0, le=300)
@@ -130,10 +131,8 @@ def describe(name: str) -> str:
 
 def _check(settings: Settings) -> None:
     """Refuse what a type can't express."""
-    for name in ("meta_base_url",):
-        url = urlsplit(getattr(settings, name))
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise SettingsInvalid(f"{PREFIX}{name.upper()} must be an absolute http(s) URL")
+    if not _is_http_url(settings.meta_base_url):
+        raise SettingsInvalid(f"{PREFIX}META_BASE_URL must be an absolute http(s) URL")
     if settings.secret_key and len(settings.secret_key) < 32:
         raise SettingsInvalid(f"{PREFIX}SECRET_KEY must have 32 characters or more")
     if settings.database_url and not re.match(r"sqlite:///.", settings.database_url):
@@ -143,6 +142,14 @@ def _check(settings: Settings) -> None:
     for name in ("admin_token", "meta_verify_token"):
         if (value := getattr(settings, name)) and (len(value) < 8 or not value.isascii() or not value.isprintable()):
             raise SettingsInvalid(f"{PREFIX}{name.upper()} must have 8 or more printable ASCII characters")
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def database_path(settings: Settings) -> Path:

@@ -1,0 +1,1 @@
+"""The rules of the gateway, each readable on one page."""

@@ -1,0 +1,252 @@
+"""Submits one message: write down, call Meta, write down, answer; whatever is not certain is called unknown.
+
+What a crash leaves behind, step by step (decisions D2, D5, D6):
+
+* before the accept commit: nothing; the customer has no answer and sends again.
+* between accept commit and POST, or before Meta's answer was read: a row in `sending`; at the next start it becomes
+  `unknown`, is never sent again by itself, and a status of Meta's settles it.
+* between Meta's answer and the outcome commit: the same.
+* after the outcome commit, before the answer: the customer repeats and gets the first answer.
+"""
+
+import asyncio
+
+import msgspec
+
+from waypost.clock import MESSAGE_ID_PREFIX, Clock
+from waypost.gateway import repeats, routing
+from waypost.gateway.auth import Caller
+from waypost.gateway.tenants import Tenants
+from waypost.meta import graph
+from waypost.meta.answer import AcceptedByMeta, MetaAnswer, NeverLeft, RefusedByMeta, Uncertain
+from waypost.meta.client import MetaClient
+from waypost.model import (
+    RANK_ACCEPTED,
+    RANK_FAILED_HERE,
+    RANK_REJECTED,
+    RANK_SENDING,
+    RANK_UNKNOWN,
+    Message,
+    Noun,
+    Outcome,
+    Reuse,
+    State,
+)
+from waypost.protocol.errors import Failure, SystemBusy
+from waypost.protocol.messages import MtRequest, fingerprint
+from waypost.store.base import Store, StoreUnavailable
+from waypost.telemetry import WideLine
+
+_COMMIT_MARGIN_S = 15  # how long journalling may take on top of Meta's time before a lease ends
+_POLL_S = 0.05  # how often a message that another process is sending is looked at
+_FIRST_ATTEMPT = 1
+
+
+class SendLimits(Noun, frozen=True, kw_only=True):
+    """How long one attempt may take, and how many may be under way at once."""
+
+    connect_s: float
+    read_s: float
+    in_flight: int
+
+    @property
+    def post_ms(self) -> int:
+        """The longest time from starting a POST to having its answer or giving up."""
+        return int((self.connect_s + self.read_s) * 1000)
+
+
+class Sender:
+    """Sends messages, each at most once, and answers repeats with the first answer."""
+
+    def __init__(self, store: Store, meta: MetaClient, clock: Clock, limits: SendLimits) -> None:
+        self._store = store
+        self._meta = meta
+        self._clock = clock
+        self._limits = limits
+        self._owner = clock.uuid7_hex()  # names this process in leases
+        self._in_flight: dict[str, asyncio.Future[Message]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are between their accept commit and their answer."""
+        return len(self._in_flight)
+
+    async def submit(self, tenants: Tenants, caller: Caller, request: MtRequest, line: WideLine) -> str:
+        """Send one authenticated, decoded request and return the message id that the customer sees.
+
+        Raises the `Failure` to answer. No refusal is raised before the request was looked up among earlier ones,
+        because a repeat gets the first answer, whatever has changed meanwhile (decision D5).
+        """
+        key = repeats.key_of(request.cus_message_id, caller.sign)
+        try:
+            if self.in_flight >= self._limits.in_flight:
+                raise SystemBusy("too many messages under way; try again in a moment")
+            route = routing.choose(tenants, caller.account, request)
+        except Failure as refusal:
+            earlier = await self._held(caller.account.name, key)
+            if earlier is None or repeats.may_try_again(earlier, caller.sign):
+                raise
+            line.note(repeat=True, refusal_overruled=refusal.code)
+            return await self._first_answer(earlier, request)
+        message = await self._prepare(caller, request, route, line)
+        return await self._send_once(message, request, route, line)
+
+    async def _held(self, account: str, key: str) -> Message | None:
+        try:
+            return await self._store.find_by_key(account, key, self._clock.now_ms())
+        except StoreUnavailable as error:
+            raise SystemBusy(f"journal unavailable: {error}") from None
+
+    async def _prepare(self, caller: Caller, request: MtRequest, route: routing.Route, line: WideLine) -> Message:
+        """Build the row to be journalled, Meta's body included."""
+        message_id = self._clock.message_id()
+        context = await self._meta_id_of_context(caller, request, route)
+        opaque = request.biz_opaque_callback_data
+        token = None if opaque else self._token(message_id, _FIRST_ATTEMPT)
+        now = self._clock.now_ms()
+        line.note(message_id=message_id, category=route.category)
+        return Message(
+            id=message_id,
+            account=caller.account.name,
+            appkey=request.appkey,
+            access_key=caller.pair.access_key,
+            business_phone=request.business_phone,
+            phone_number_id=route.phone.phone_number_id,
+            waba_id=route.waba.waba_id,
+            recipient=request.to,
+            type=request.type,
+            category=route.category,
+            endpoint=graph.endpoint(request),
+            body=graph.send_body(request, context_meta_id=context, opaque=opaque or token),
+            trace_id=line.trace_id,
+            key=repeats.key_of(request.cus_message_id, caller.sign),
+            key_expires_ms=now + repeats.keep_ms(request.cus_message_id),
+            sign=caller.sign,
+            fingerprint=fingerprint(request),
+            state=State.SENDING,
+            rank=RANK_SENDING,
+            attempt=_FIRST_ATTEMPT,
+            owner=self._owner,
+            lease_until_ms=now + self._limits.post_ms + _COMMIT_MARGIN_S * 1000,
+            created_at_ms=now,
+            cus_message_id=request.cus_message_id,
+            dr_webhook=request.dr_webhook,
+            opaque=opaque,
+            token=token,
+            price=route.price,
+            currency=route.application.currency if route.price is not None else None,
+        )
+
+    def _token(self, message_id: str, attempt: int) -> str:
+        """Return what travels in Meta's opaque field where the customer left it empty; it leads back to the row."""
+        return f"wp1.{message_id.removeprefix(MESSAGE_ID_PREFIX)}.{attempt}.{self._clock.token()}"
+
+    async def _meta_id_of_context(self, caller: Caller, request: MtRequest, route: routing.Route) -> str | None:
+        """Translate the id that is replied to into Meta's; one that nobody knows is forwarded as it is (D4)."""
+        if request.context is None:
+            return None
+        given = request.context.message_id
+        try:
+            known = await self._store.resolve_meta_id(caller.account.name, route.phone.phone_number_id, given)
+        except StoreUnavailable as error:
+            raise SystemBusy(f"journal unavailable: {error}") from None
+        return known or given
+
+    async def _send_once(self, message: Message, request: MtRequest, route: routing.Route, line: WideLine) -> str:
+        done = asyncio.get_running_loop().create_future()
+        self._in_flight[message.id] = done  # before the commit, so that no repeat can miss it
+        try:
+            try:
+                accepted = await self._store.accept(message)
+            except StoreUnavailable as error:
+                raise SystemBusy(f"journal unavailable: {error}") from None
+            line.lap("journal_ms")
+            if not accepted.is_new:
+                line.note(repeat=True, message_id=accepted.message.id)
+                return await self._first_answer(accepted.message, request)
+            answer = await self._post(message, route)
+            line.lap("meta_ms")
+            row = await self._record(message, answer, line)
+            line.lap("outcome_ms")
+            done.set_result(row)
+            return repeats.answer_of(row)
+        finally:
+            del self._in_flight[message.id]
+            done.cancel()  # who waits for a message that went wrong looks into the journal instead
+
+    async def _post(self, message: Message, route: routing.Route) -> MetaAnswer:
+        if self._clock.now_ms() + self._limits.post_ms > message.lease_until_ms:
+            return NeverLeft(reason="journalling took so long that the lease would end before Meta's answer")
+        assert message.body is not None
+        return await self._meta.post_message(
+            message.phone_number_id, message.endpoint, route.waba.access_token, message.body
+        )
+
+    async def _record(self, message: Message, answer: MetaAnswer, line: WideLine) -> Message:
+        """Commit what the attempt came to; if that fails the answer is 0 and the row stays unknown (decision D2)."""
+        outcome = _outcome(message, answer, self._clock.now_ms())
+        line.note(outcome=outcome.state, **_evidence(answer))
+        try:
+            return await self._store.record_outcome(outcome)
+        except StoreUnavailable as error:
+            line.note(outcome_not_journalled=str(error))
+            return message
+
+    async def _first_answer(self, earlier: Message, request: MtRequest) -> str:
+        """Answer a repeat as the first was answered, waiting for it if it is still under way."""
+        repeats.check_same(earlier, request)
+        while earlier.state == State.SENDING and self._clock.now_ms() < earlier.lease_until_ms:
+            done = self._in_flight.get(earlier.id)
+            if done is not None:
+                await asyncio.wait((done,))
+                if not done.cancelled():
+                    earlier = done.result()
+                    break
+            elif earlier.owner != self._owner:
+                await self._clock.sleep(_POLL_S)
+            earlier = await self._held(earlier.account, earlier.key) or earlier
+            if done is None and earlier.owner == self._owner:
+                break  # not under way any more, so its outcome could not be journalled: there is nothing to wait for
+        return repeats.answer_of(earlier)
+
+
+def _outcome(message: Message, answer: MetaAnswer, now_ms: int) -> Outcome:
+    """Turn Meta's answer into what the journal keeps."""
+    meta_id = None
+    body = None
+    match answer:
+        case AcceptedByMeta():
+            state, rank, reuse, code = State.ACCEPTED, RANK_ACCEPTED, Reuse.NEVER, 0
+            meta_id, body = answer.meta_message_id, answer.body
+        case RefusedByMeta():
+            state, rank, reuse, code = State.REJECTED, RANK_REJECTED, Reuse.NEW_SIGNATURE, repeats.REFUSED
+            body = msgspec.json.encode({"error": answer.error}).decode()  # what a repeat will be answered
+        case Uncertain():
+            state, rank, reuse, code = State.UNKNOWN, RANK_UNKNOWN, Reuse.NEVER, 0
+            body = answer.body
+        case NeverLeft():
+            state, rank, reuse, code = State.FAILED, RANK_FAILED_HERE, Reuse.ANY, repeats.NEVER_LEFT
+    return Outcome(
+        message_id=message.id,
+        account=message.account,
+        phone_number_id=message.phone_number_id,
+        key=message.key,
+        attempt=message.attempt,
+        state=state,
+        rank=rank,
+        reuse=reuse,
+        at_ms=now_ms,
+        answer_code=code,
+        meta_message_id=meta_id,
+        meta_answer=body,
+    )
+
+
+def _evidence(answer: MetaAnswer) -> dict[str, object]:
+    match answer:
+        case AcceptedByMeta():
+            return {"meta_message_id": answer.meta_message_id}
+        case RefusedByMeta():
+            return {"meta_code": answer.error.get("code"), "fbtrace_id": answer.error.get("fbtrace_id")}
+        case Uncertain() | NeverLeft():
+            return {"meta_reason": answer.reason}

@@ -1,0 +1,202 @@
+"""Builds the gateway from its settings, starts its parts in order and stops them in reverse."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from waypost import settings as settings_module
+from waypost.clock import Clock
+from waypost.data_dir import DataDir
+from waypost.gateway.checkup import Checkup, Finding
+from waypost.gateway.registry import Change, Registry
+from waypost.gateway.send import Sender, SendLimits
+from waypost.gateway.upkeep import Retention, Upkeep
+from waypost.gateway.vault import Vault
+from waypost.meta.client import MetaClient
+from waypost.settings import Settings
+from waypost.store.base import Store, StoreUnavailable
+from waypost.store.database_file import schema_version
+from waypost.store.schema import newest_version
+from waypost.store.sqlite import SqliteStore
+from waypost.store.writer import Effects
+from waypost.telemetry import Metrics
+from waypost.web import mt
+from waypost.web.admin import AdminApi
+from waypost.web.app import Application
+from waypost.web.customer_api import CustomerApi
+from waypost.web.description import Description
+from waypost.web.health import Health
+from waypost.web.meta_webhook import MetaWebhook
+from waypost.web.server import HttpServer
+
+log = structlog.get_logger("waypost.service")
+
+_STOP_MARGIN_S = 5
+
+
+class Service:
+    """One gateway process: `start`, then `stop`; the tokens that the settings left open are known after `start`."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None, *, effects: Effects | None = None) -> None:
+        """`effects` lets a fault test break the journal's commits; there are none in production."""
+        self.settings = settings
+        self._effects = effects
+        self.clock = clock or Clock()
+        self.admin_token = settings.admin_token
+        self.verify_token = settings.meta_verify_token
+        self.made_admin_token = False
+        self.url = ""
+        self._folder = DataDir(Path(settings.data_dir))
+        self._running = contextlib.AsyncExitStack()
+
+    async def start(self, host: str, port: int) -> str:
+        """Start everything and return the gateway's base URL.
+
+        Order: own the data folder, open the journal and recover what a crash left, load the tenants, then listen. If a
+        step fails, what was started is stopped again. Raises `DataDirBusy`, `DataDirUnusable`, `StoreUnavailable`,
+        `SealBroken`, `AddressUnusable`.
+        """
+        async with contextlib.AsyncExitStack() as running:
+            self.url = await self._start(running, host, port)
+            self._running = running.pop_all()
+        log.info("started", url=self.url)
+        return self.url
+
+    async def stop(self) -> None:
+        """Stop in reverse order: no new requests, those under way finish, then journal and lock."""
+        await self._running.aclose()
+        log.info("stopped")
+
+    async def _start(self, running: contextlib.AsyncExitStack, host: str, port: int) -> str:
+        store, registry = await self.open_journal(running)
+        upkeep = self._upkeep(store)
+        await upkeep.recover()
+        await registry.load()
+        self._take_tokens()
+
+        meta = self.meta_client()
+        await meta.start()
+        running.push_async_callback(meta.close)
+
+        self._run(running, upkeep)
+        server = HttpServer(self._application(registry, store, meta), drain_s=self._longest_request_s())
+        url = server.start(host, port)
+        running.push_async_callback(server.stop)
+        self._folder.announce(url)
+        return url
+
+    async def open_journal(self, running: contextlib.AsyncExitStack) -> tuple[SqliteStore, Registry]:
+        """Own the data folder, open the journal in it, and return it with the registry of tenants, not loaded yet."""
+        await self._folder.lock()
+        running.callback(self._folder.release)
+        secret_key = self.settings.secret_key or self._folder.secret("secret-key")[0]
+        store = SqliteStore(settings_module.database_path(self.settings), self.clock, effects=self._effects)
+        await store.open()
+        running.push_async_callback(store.close)
+        return store, Registry(store, Vault(secret_key), self.clock)
+
+    def _take_tokens(self) -> None:
+        """Read or make the tokens that the settings left open."""
+        if not self.admin_token:
+            self.admin_token, self.made_admin_token = self._folder.secret("admin-token")
+        if not self.verify_token:
+            self.verify_token, _ = self._folder.secret("verify-token")
+
+    def _application(self, registry: Registry, store: SqliteStore, meta: MetaClient) -> Application:
+        metrics = Metrics()
+        limits = SendLimits(
+            connect_s=self.settings.meta_connect_timeout,
+            read_s=self.settings.meta_read_timeout,
+            in_flight=self.settings.max_in_flight,
+        )
+        sender = Sender(store, meta, self.clock, limits)
+        endpoints = {"/api/wa/mt": mt.MtEndpoint(registry, sender, log_recipients=self.settings.log_recipients)}
+        return Application(
+            CustomerApi(endpoints, self.clock, metrics, receive_timeout_s=self.settings.receive_timeout),
+            MetaWebhook(registry, store, self.clock, metrics, self.verify_token),
+            [
+                *AdminApi(registry, store, Checkup(registry, meta), self.admin_token).routes(),
+                *Health(store, sender, metrics).routes(),
+                *Description().routes(),
+            ],
+        )
+
+    def meta_client(self) -> MetaClient:
+        """Return a client for Meta as the settings say, not started yet."""
+        return MetaClient(
+            self.settings.meta_base_url,
+            self.settings.meta_api_version,
+            connect_timeout_s=self.settings.meta_connect_timeout,
+            read_timeout_s=self.settings.meta_read_timeout,
+        )
+
+    def _upkeep(self, store: SqliteStore) -> Upkeep:
+        retention = Retention(
+            bodies=self.settings.retain_bodies,
+            raw_webhooks=self.settings.retain_raw_webhooks,
+            messages=self.settings.retain_messages,
+        )
+        return Upkeep(store, self.clock, retention)
+
+    def _longest_request_s(self) -> float:
+        return self.settings.meta_connect_timeout + self.settings.meta_read_timeout + _STOP_MARGIN_S
+
+    def _run(self, running: contextlib.AsyncExitStack, upkeep: Upkeep) -> None:
+        """Run the upkeep beside the server, and end it when the service stops."""
+        task = asyncio.create_task(upkeep.run(), name="upkeep")
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.wait((task,))
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+        running.push_async_callback(end)
+
+
+async def apply_offline(settings: Settings, tables: dict[str, Any]) -> list[Change]:
+    """Make the tenants what a tenant file's tables say while no gateway runs; makes the database if there is none.
+
+    Raises like `Service.start`, and `TenantFileInvalid`.
+    """
+    service = Service(settings)
+    async with contextlib.AsyncExitStack() as running:
+        _, registry = await service.open_journal(running)
+        return await registry.apply(tables)
+
+
+async def check_up_offline(settings: Settings) -> list[Finding]:
+    """Return what `Checkup` finds while no gateway runs; raises like `Service.start`."""
+    service = Service(settings)
+    async with contextlib.AsyncExitStack() as running:
+        _, registry = await service.open_journal(running)
+        await registry.load()
+        meta = service.meta_client()
+        await meta.start()
+        running.push_async_callback(meta.close)
+        return await Checkup(registry, meta).findings()
+
+
+@contextlib.asynccontextmanager
+async def journal_to_read(settings: Settings) -> AsyncIterator[Store]:
+    """Open the embedded journal for looking alone: nothing is made, locked or upgraded.
+
+    Raises `StoreUnavailable`, also for a journal of another schema version than this program reads.
+    """
+    path = settings_module.database_path(settings)
+    version = await asyncio.to_thread(schema_version, path)
+    if version != newest_version():
+        raise StoreUnavailable(
+            f"{path} has schema version {version}, this program reads {newest_version()}: "
+            "`waypost db upgrade` brings an older one up to date"
+        )
+    store = SqliteStore(path, Clock())
+    store.open_read_only()
+    try:
+        yield store
+    finally:
+        await store.close()

@@ -1,0 +1,1 @@
+"""HTTP in: routes, limits and the one error boundary."""

@@ -1,0 +1,148 @@
+"""`/admin/v1/*`: what operators and the command line see and do, as JSON behind the admin token."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from waypost.gateway.checkup import Checkup
+from waypost.gateway.registry import Registry
+from waypost.gateway.tenant_file import TenantFileInvalid
+from waypost.model import Message, State, StatusRecord
+from waypost.store.base import Store, StoreUnavailable
+
+log = structlog.get_logger("waypost.admin")
+
+MAX_PAGE = 500
+MAX_TENANT_BYTES = 64 * 1_048_576  # 6,000 templates with components are some 20 MB
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class AdminApi:
+    """The admin API's handlers; `routes` lists them."""
+
+    def __init__(self, registry: Registry, store: Store, checkup: Checkup, token: str) -> None:
+        self._registry = registry
+        self._store = store
+        self._checkup = checkup
+        self._token = token.encode()
+
+    def routes(self) -> list[Route]:
+        """Return the routes, each behind the token."""
+        return [
+            Route("/admin/v1/messages", self._guarded(self.list_messages), methods=["GET"]),
+            Route("/admin/v1/messages/{any_id:path}", self._guarded(self.show_message), methods=["GET"]),
+            Route("/admin/v1/apply", self._guarded(self.apply), methods=["POST"]),
+            Route("/admin/v1/checkup", self._guarded(self.check_up), methods=["GET"]),
+        ]
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token):
+                return reply({"error": "the header Authorization must be: Bearer <admin token>"}, 401)
+            try:
+                return await handler(request)
+            except StoreUnavailable as error:
+                return reply({"error": f"the journal is unavailable: {error}"}, 503)
+
+        return guarded
+
+    async def list_messages(self, request: Request) -> Response:
+        """Answer messages newest first: `?state=`, `limit=` (1 to 500), `cursor=` from the page before."""
+        query = request.query_params
+        state = query.get("state")
+        if state is not None and state not in set(State):
+            return reply({"error": f"state must be one of {', '.join(State)}"}, 400)
+        limit = query.get("limit", "50")
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_PAGE):
+            return reply({"error": f"limit must be a number from 1 to {MAX_PAGE}"}, 400)
+        page = await self._store.list(state=state, limit=int(limit), cursor=query.get("cursor"))
+        return reply({"messages": [summary(message) for message in page.messages], "next_cursor": page.next_cursor})
+
+    async def show_message(self, request: Request) -> Response:
+        """Answer one message by our id, `cus_message_id` or Meta's id, with everything that was reported about it."""
+        message = await self._store.find(request.path_params["any_id"])
+        if message is None:
+            return reply({"error": "no message has this id (ours, cus_message_id or Meta's)"}, 404)
+        return reply(timeline(message, await self._store.statuses(message.id)))
+
+    async def apply(self, request: Request) -> Response:
+        """Make the tenants what the tables of a tenant file say, `env:` names already replaced; answer what changed."""
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_TENANT_BYTES:
+                return reply({"error": f"a tenant file has at most {MAX_TENANT_BYTES} bytes"}, 413)
+        try:
+            tables = msgspec.json.decode(body, type=dict[str, object])
+            changes = await self._registry.apply(tables)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return reply({"error": "the body must be a JSON object: the tables of a tenant file"}, 400)
+        except TenantFileInvalid as error:
+            return reply({"error": str(error)}, 400)
+        log.info("tenants_applied", changes=len(changes))
+        return reply({"changes": changes})
+
+    async def check_up(self, _: Request) -> Response:
+        """Answer what there is to say about the tenants; asks Meta about each WABA, so it may take some seconds."""
+        return reply({"findings": await self._checkup.findings()})
+
+
+def reply(content: object, status: int = 200) -> Response:
+    """Return a JSON answer."""
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+def summary(message: Message) -> dict[str, object]:
+    """Return what a list shows of a message; never its token, its key's signature or its body."""
+    return {
+        "id": message.id,
+        "cus_message_id": message.cus_message_id,
+        "meta_message_id": message.meta_message_id,
+        "state": message.state,
+        "type": message.type,
+        "to": message.recipient,
+        "business_phone": message.business_phone,
+        "account": message.account,
+        "appkey": message.appkey,
+        "category": message.category,
+        "endpoint": message.endpoint,
+        "price": message.price,
+        "currency": message.currency,
+        "answer_code": message.answer_code,
+        "attempt": message.attempt,
+        "created_at_ms": message.created_at_ms,
+        "outcome_at_ms": message.outcome_at_ms,
+        "trace_id": message.trace_id,
+    }
+
+
+def timeline(message: Message, statuses: tuple[StatusRecord, ...]) -> dict[str, object]:
+    """Return one message with its statuses, its callbacks and Meta's answer."""
+    return {
+        **summary(message),
+        "biz_opaque_callback_data": message.opaque,
+        "dr_webhook": message.dr_webhook,
+        "statuses": [
+            {"status": item.status, "timestamp_ms": item.timestamp_ms, "received_at_ms": item.received_at_ms}
+            for item in statuses
+        ],
+        "callbacks": [],
+        "meta_answer": _parsed(message.meta_answer),
+    }
+
+
+def _parsed(text: str | None) -> object:
+    """Return Meta's answer as JSON where it is JSON, else as the text it was."""
+    if text is None:
+        return None
+    try:
+        answer: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return answer

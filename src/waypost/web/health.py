@@ -1,0 +1,48 @@
+"""`/healthz`, `/readyz` and `/metrics`: is it alive, can it take messages, how is it doing."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from waypost.gateway.send import Sender
+from waypost.store.base import Store, StoreUnavailable
+from waypost.telemetry import Metrics
+
+
+class Health:
+    """Handlers for load balancers and Prometheus."""
+
+    def __init__(self, store: Store, sender: Sender, metrics: Metrics) -> None:
+        self._store = store
+        self._sender = sender
+        self._metrics = metrics
+
+    def routes(self) -> list[Route]:
+        """Return the routes; none needs a token, none tells about tenants."""
+        return [
+            Route("/healthz", self.alive, methods=["GET"]),
+            Route("/readyz", self.ready, methods=["GET"]),
+            Route("/metrics", self.measure, methods=["GET"]),
+        ]
+
+    async def alive(self, _: Request) -> Response:
+        """Answer 200 as long as the process answers at all."""
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, _: Request) -> Response:
+        """Answer 200 if a message could be journalled right now, else 503 with the reason."""
+        try:
+            await self._store.ping()
+        except StoreUnavailable as error:
+            return PlainTextResponse(f"journal unavailable: {error}\n", 503)
+        return PlainTextResponse("ready\n")
+
+    async def measure(self, _: Request) -> Response:
+        """Answer the metrics in Prometheus' text format."""
+        self._metrics.in_flight.set(self._sender.in_flight)
+        try:
+            self._metrics.unsettled.set((await self._store.count_by_state()).get("unsettled", 0))
+        except StoreUnavailable:
+            self._metrics.unsettled.set(float("nan"))  # unknown, and not last time's number
+        return Response(generate_latest(self._metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})

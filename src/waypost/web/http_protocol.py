@@ -1,0 +1,99 @@
+"""The HTTP server's outermost limits: how large a request's head may be, and how long it may take to come in."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEADERS = 100  # NxCloud's five and what proxies add are far fewer
+MAX_HEADER_BYTES = 32_768
+MAX_HEAD_BYTES = 1_048_576  # beyond this nobody is listened to any longer
+HEAD_TIMEOUT_S = 20.0
+HEAD_TOO_LARGE = "waypost.head_too_large"
+
+
+class _Nowhere(asyncio.Transport):
+    """Where the answer goes when the client has hung up: a closed transport may not be written to."""
+
+    def write(self, data: object) -> None:
+        """Drop the bytes."""
+
+    def close(self) -> None:
+        """Do nothing: it is closed."""
+
+    def is_closing(self) -> bool:
+        """Say so."""
+        return True
+
+
+class GuardedHttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with bounds on the head; a whole request is always handled.
+
+    Headers beyond the limit are dropped and the request is marked, so that the application gives a proper answer. A head
+    that does not end within its time or size is answered 408 or 431, and the connection closed.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._reading_head = True
+        self._head_bytes = 0
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        self._head_begins()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._reading_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431, "Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._header_bytes = 0
+        self._head_begins()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if len(self.headers) >= MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
+            self.scope["state"][HEAD_TOO_LARGE] = True
+            return
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_ends()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection, but not a request that came in whole before the client hung up."""
+        self._head_ends()
+        cycle = self.cycle
+        whole = cycle is not None and not cycle.more_body and not cycle.response_started
+        super().connection_lost(exc)
+        if whole:
+            cycle.disconnected = False
+            cycle.transport = _Nowhere()
+
+    def _head_begins(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._refuse, 408, "Request Timeout")
+        self._reading_head = True
+        self._head_bytes = 0
+
+    def _head_ends(self) -> None:
+        self._reading_head = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, status: int, reason: str) -> None:
+        self._head_ends()
+        if self.transport.is_closing():
+            return
+        self.transport.write(
+            f"HTTP/1.1 {status} {reason}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode("ascii")
+        )
+        self.transport.close()

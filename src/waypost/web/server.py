@@ -1,0 +1,72 @@
+"""The HTTP server: one uvicorn inside the caller's event loop, which keeps its signal handlers to itself."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from waypost.web.http_protocol import GuardedHttpProtocol
+
+_BACKLOG = 2048
+_KEEP_ALIVE_S = 75  # longer than the idle limits of common clients and balancers, so that they close first
+
+
+class AddressUnusable(Exception):
+    """The address can't be listened on; the message says why and what to do."""
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to whoever started us."""
+        yield
+
+
+class HttpServer:
+    """Serves one ASGI application until it is stopped."""
+
+    def __init__(self, app: Any, *, drain_s: float) -> None:
+        """`drain_s` is how long requests under way may take to finish when the server stops."""
+        config = uvicorn.Config(
+            app,
+            http=GuardedHttpProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, round(drain_s)),
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, host: str, port: int) -> str:
+        """Listen (port 0: on any free port) and return the base URL; raises `AddressUnusable`."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(_BACKLOG)
+        except (OSError, OverflowError) as error:
+            listener.close()
+            raise AddressUnusable(
+                f"cannot listen on {host}:{port}: {error}; choose another with --host or --port"
+            ) from None
+        listener.setblocking(False)
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http server")
+        shown = f"[{host}]" if family == socket.AF_INET6 else host
+        return f"http://{shown}:{listener.getsockname()[1]}"
+
+    async def stop(self) -> None:
+        """Stop listening, let requests under way finish, close the connections."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+            self._task = None

@@ -1,0 +1,136 @@
+"""Tenants: applied from a file, used from the next request on, sealed on disk."""
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.harness import (
+    ADMIN_TOKEN,
+    META_TOKEN,
+    PHONE,
+    PHONE_ID,
+    SECRETS,
+    TENANTS,
+    WABA,
+    Control,
+    Customer,
+    Gateway,
+    ShiftableClock,
+    running_gateway,
+    settings_for,
+    text_message,
+)
+from waypost.gateway.tenant_file import read
+from waypost.gateway.vault import SealBroken
+from waypost.service import Service
+
+
+async def apply(gateway: Gateway, text: str) -> list[dict[str, Any]]:
+    answer = await gateway.admin("POST", "apply", read(text, {}))
+    changes: list[dict[str, Any]] = answer["changes"]
+    return changes
+
+
+async def test_applying_the_same_file_again_changes_nothing(gateway: Gateway) -> None:
+    assert await apply(gateway, TENANTS) == []
+
+
+async def test_what_changed_is_told_and_holds_from_the_next_request_on(customer: Customer, gateway: Gateway) -> None:
+    changes = await apply(gateway, TENANTS.replace('name = "shop"', 'name = "shop"\n  enabled = false'))
+    assert changes == [{"action": "changed", "kind": "application", "key": "f543ertg"}]
+    assert (await customer.send(text_message()))["code"] == 9003
+    await apply(gateway, TENANTS)
+    assert (await customer.send(text_message()))["code"] == 0
+
+
+async def test_what_a_file_leaves_out_is_disabled_and_comes_back_when_it_is_back(
+    customer: Customer, gateway: Gateway
+) -> None:
+    without = TENANTS.partition("[[accounts]]")[0].replace('account = "acme"\n', "")
+    changes = await apply(gateway, without)
+    assert {(item["action"], item["kind"]) for item in changes} == {
+        ("changed", "waba"),
+        ("disabled", "account"),
+        ("disabled", "application"),
+    }
+    assert (await customer.send(text_message()))["code"] == 1005
+    await apply(gateway, TENANTS)
+    assert (await customer.send(text_message()))["code"] == 0
+
+
+async def test_a_bad_file_changes_nothing(customer: Customer, gateway: Gateway) -> None:
+    tables = read(TENANTS, {})
+    tables["accounts"][0]["applications"][0]["phones"] = ["8613999999999"]
+    answer = await gateway.admin("POST", "apply", tables, status=400)
+    assert "8613999999999" in answer["error"]
+    assert (await customer.send(text_message()))["code"] == 0
+
+
+@pytest.mark.parametrize("body", ["[]", "7", '"x"', "{"])
+async def test_a_body_that_is_no_tenant_file_is_refused(body: str, gateway: Gateway) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{gateway.url}/admin/v1/apply", data=body, headers=headers) as answer,
+    ):
+        assert answer.status == 400
+        assert "tenant file" in (await answer.json())["error"]
+
+
+async def test_two_key_pairs_of_an_account_both_work_during_a_rotation(customer: Customer, gateway: Gateway) -> None:
+    extra = '  [[accounts.keys]]\n  access_key = "newkey"\n  access_secret = "newsecret"\n\n  [[accounts.applications]]'
+    await apply(gateway, TENANTS.replace("  [[accounts.applications]]", extra))
+    body = b'{"x":1}'
+    new = await customer.post(body, customer.signed(body, accessKey="newkey", secret="newsecret"))
+    old = await customer.post(body)
+    assert new["code"] == old["code"] == 9000  # both are past the signature
+
+
+async def test_a_new_token_is_used_for_the_next_message(
+    customer: Customer, gateway: Gateway, simulator: Control
+) -> None:
+    waba = {"waba_id": WABA, "access_token": "rotated", "phones": [{"id": PHONE_ID, "display_phone_number": PHONE}]}
+    await simulator.config(check_tokens=True, wabas=[waba])
+    refused = await customer.send(text_message())
+    await apply(gateway, TENANTS.replace(META_TOKEN, "rotated"))
+    answer = await customer.send(text_message())
+
+    assert (refused["code"], refused["data"]["error"]["code"]) == (9099, 190)
+    assert answer["code"] == 0
+
+
+async def test_secrets_are_sealed_on_disk(customer: Customer, gateway: Gateway, tmp_path: Path) -> None:
+    await customer.send(text_message())
+    await gateway.service.stop()
+    files = [file for file in (tmp_path / "data").iterdir() if file.name.startswith("waypost.db")]
+    assert files
+    for file in files:
+        content = file.read_bytes()
+        for secret in SECRETS:
+            assert secret.encode() not in content, file
+
+
+async def test_tenants_survive_a_restart_and_another_secret_key_is_told(
+    tmp_path: Path, simulator: Control, clock: ShiftableClock
+) -> None:
+    first = settings_for(tmp_path / "data", simulator.url, secret_key="k" * 32)
+    async with running_gateway(first, clock, TENANTS):
+        pass
+    async with running_gateway(first, clock, TENANTS) as gateway:
+        assert await apply(gateway, TENANTS) == []
+    service = Service(settings_for(tmp_path / "data", simulator.url, secret_key="l" * 32), clock)
+    with pytest.raises(SealBroken, match="WAYPOST_SECRET_KEY"):
+        await service.start("127.0.0.1", 0)
+    async with running_gateway(first, clock, TENANTS):
+        pass  # the failed start has let go of folder and journal
+
+
+async def test_the_price_is_written_down_with_the_message(customer: Customer, gateway: Gateway) -> None:
+    await apply(
+        gateway, TENANTS + '  currency = "EUR"\n  prices = { CN = { service = 0.10, marketing = 0.2, utility = 1 } }\n'
+    )
+    answer = await customer.send(text_message(business_phone=PHONE))
+    message = await gateway.message(answer["data"]["messages"][0]["id"])
+    assert (message["price"], message["currency"], message["category"]) == ("0.10", "EUR", "service")

@@ -1,0 +1,68 @@
+"""Settings come from environment and file; what is unknown or malformed stops the start with a clear line."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from waypost.settings import PREFIX, Settings, SettingsInvalid, database_path, describe, load
+
+
+def test_the_defaults_need_nothing() -> None:
+    settings = load({})
+    assert settings == Settings()
+    assert database_path(settings) == Path("waypost-data/waypost.db")
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "waypost.toml"
+    file.write_text('data_dir = "/from/file"\nmax_in_flight = 7\nlog_recipients = true\n')
+    settings = load({"WAYPOST_DATA_DIR": "/from/environment", "PATH": "x"}, file)
+    assert (settings.data_dir, settings.max_in_flight, settings.log_recipients) == ("/from/environment", 7, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NOBODY_KNOWS_THIS", "1"),
+        ("MAX_IN_FLIGHT", "0"),
+        ("MAX_IN_FLIGHT", "many"),
+        ("SETTLE_WITHIN", "-1"),
+        ("SETTLE_WITHIN", "nan"),
+        ("META_READ_TIMEOUT", "inf"),
+        ("ALLOW_PRIVATE_CALLBACKS", "perhaps"),
+        ("META_BASE_URL", "graph.facebook.com"),
+        ("META_BASE_URL", "http://[::1"),
+        ("META_API_VERSION", "26"),
+        ("SECRET_KEY", "short"),
+        ("ADMIN_TOKEN", "kürzel-token"),
+        ("ADMIN_TOKEN", "short"),
+        ("DATABASE_URL", "postgresql://x/y"),
+        ("DATABASE_URL", "mysql://x"),
+        ("NATS_URL", "nats://x"),
+        ("LOG_LEVEL", "loud"),
+        ("DATA_DIR", ""),
+    ],
+)
+def test_a_bad_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        load({PREFIX + name: value})
+    assert PREFIX + name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="cannot read the settings file"):
+        load({}, tmp_path / "missing.toml")
+
+
+def test_the_settings_file_may_not_be_nonsense(tmp_path: Path) -> None:
+    file = tmp_path / "waypost.toml"
+    file.write_bytes(b"\xff = 1")
+    with pytest.raises(SettingsInvalid, match="cannot read the settings file"):
+        load({}, file)
+
+
+def test_every_setting_has_a_help_text() -> None:
+    for field in msgspec.structs.fields(Settings):
+        assert describe(field.name).endswith(".")

@@ -1,0 +1,154 @@
+"""The tenant file: what it may say, and what is said to the one who slips."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.harness import PHONE, TENANTS, WABA
+from waypost.gateway.tenant_file import TenantFileInvalid, objects, read
+from waypost.model import Account, Application, BusinessPhone, Template, Waba
+
+CONTRACT = """
+[[wabas]]
+waba_id = "102290129340398"
+account = "acme"
+access_token = "env:META_TOKEN"
+app_secret = "env:META_APP_SECRET"
+sync_templates = true
+
+  [[wabas.phones]]
+  number = "8615800001795"
+  phone_number_id = "106540352242922"
+  messages_per_second = 80
+
+  [[wabas.templates]]
+  name = "text_template"
+  language = "en_US"
+  category = "UTILITY"
+  status = "APPROVED"
+
+[[accounts]]
+name = "acme"
+
+  [[accounts.keys]]
+  access_key = "fme2na3kdi3ki"
+  access_secret = "env:ACME_SECRET"
+
+  [[accounts.applications]]
+  appkey = "f543ertg"
+  name = "shop"
+  webhook = "https://shop.example/wa"
+  phones = ["8615800001795"]
+  callback_signing = "md5"
+  callback_secret = "env:SHOP_HOOK"
+  settle_policy = "fail"
+  enabled = true
+  events = ["messages", "message_status_update"]
+  preflight = "refuse"
+  ttl = { authentication = 600 }
+  currency = "USD"
+    [accounts.applications.prices]
+    CN = { marketing = 0.05, utility = 0.02, authentication = 0.02, service = 0.0 }
+    "*" = { marketing = 0.10, utility = 0.05, authentication = 0.05, service = 0.0 }
+"""
+ENVIRONMENT = {"META_TOKEN": "t", "META_APP_SECRET": "s", "ACME_SECRET": "a", "SHOP_HOOK": "whsec_x"}
+
+
+def test_every_member_that_the_documentation_shows_is_understood() -> None:
+    found = objects(read(CONTRACT, ENVIRONMENT))
+
+    waba, phone, template, account, application = found
+    assert isinstance(waba, Waba)
+    assert (waba.access_token, waba.app_secret, waba.account) == ("t", "s", "acme")
+    assert isinstance(phone, BusinessPhone)
+    assert phone.waba_id == waba.waba_id
+    assert isinstance(template, Template)
+    assert template.components is None
+    assert isinstance(account, Account)
+    assert account.keys[0].access_secret == "a"
+    assert isinstance(application, Application)
+    assert application.callback_secret == ("whsec_x",)
+    assert application.prices is not None
+    assert application.prices["CN"].marketing == Decimal("0.05")
+    assert application.ttl == {"authentication": 600}
+
+
+def test_an_account_may_carry_one_key_pair_directly() -> None:
+    account = next(item for item in objects(read(TENANTS, {})) if isinstance(item, Account))
+    assert account.keys[0].access_key == "fme2na3kdi3ki"
+
+
+def test_a_variable_that_is_not_set_is_named() -> None:
+    with pytest.raises(TenantFileInvalid, match=r"wabas\[0\]\.access_token: the environment variable META_TOKEN"):
+        read(CONTRACT, {})
+
+
+OTHER_ACCOUNT = f"""
+[[accounts]]
+name = "other"
+access_key = "o"
+access_secret = "o"
+  [[accounts.applications]]
+  appkey = "theirs"
+  phones = ["{PHONE}"]
+"""
+SLIPS = {
+    "not TOML": ("[[wabas", "not a TOML file"),
+    "an unknown name": (TENANTS.replace("access_token", "acces_token"), "acces_token"),
+    "a number with a placeholder": (TENANTS.replace(PHONE, "86158xxxx1795"), "number"),
+    "a wrong type": (TENANTS.replace(f'waba_id = "{WABA}"', "waba_id = 7"), "waba_id"),
+    "half a key pair": (TENANTS.replace('access_secret = "abciiiko2k3"\n', ""), "go together"),
+    "a key twice": (
+        TENANTS + OTHER_ACCOUNT.replace('access_key = "o"', 'access_key = "fme2na3kdi3ki"'),
+        "declared twice",
+    ),
+    "an account twice": (TENANTS + '[[accounts]]\nname = "acme"\n', "account acme is declared twice"),
+    "a phone nobody declared": (TENANTS.replace(f'phones = ["{PHONE}"]', 'phones = ["8613900000000"]'), "not declared"),
+    "an owner nobody declared": (TENANTS.replace('account = "acme"', 'account = "nobody"'), "account nobody"),
+    "another account's phone": (TENANTS + OTHER_ACCOUNT, "belongs to account acme, but account other binds it"),
+    "two accounts on one phone": (TENANTS.replace('account = "acme"\n', "") + OTHER_ACCOUNT, "shared = true"),
+    "a webhook that is no URL": (TENANTS + '  webhook = "shop.example/wa"\n', "webhook must be an absolute"),
+    "a negative price": (TENANTS + "  prices = { CN = { service = -1 } }\n", "decimal from 0 up"),
+    "a price that is no number": (TENANTS + "  prices = { CN = { service = nan } }\n", "decimal from 0 up"),
+    "a country that is none": (TENANTS + "  prices = { China = { service = 1 } }\n", "prices"),
+    "an unknown policy": (TENANTS + '  settle_policy = "guess"\n', "settle_policy"),
+}
+
+
+@pytest.mark.parametrize("slip", sorted(SLIPS))
+def test_a_slip_gets_one_line_that_says_where(slip: str) -> None:
+    text, expected = SLIPS[slip]
+    with pytest.raises(TenantFileInvalid) as caught:
+        objects(read(text, {}))
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_shared_waba_may_serve_two_accounts() -> None:
+    text = TENANTS.replace('account = "acme"\n', 'shared = true\ninbound_application = "f543ertg"\n') + OTHER_ACCOUNT
+    assert len(objects(read(text, {}))) == 6
+
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["wabas", "accounts", "x"]), json_values))
+def test_whatever_the_tables_hold_it_is_objects_or_one_complaint(tables: dict[str, Any]) -> None:
+    try:
+        objects(tables)
+    except TenantFileInvalid as error:
+        assert str(error)
+
+
+@given(st.text(max_size=60))
+def test_whatever_the_text_it_is_tables_or_one_complaint(text: str) -> None:
+    try:
+        assert isinstance(read(text, {}), dict)
+    except TenantFileInvalid as error:
+        assert str(error)
