@@ -1,9 +1,11 @@
 """What the gateway tells its operators: one wide log line per request, and metrics. Secrets never get this far."""
 
+import contextlib
+import io
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import structlog
@@ -84,7 +86,7 @@ def configure(level: str, *, pretty: bool) -> None:
         factory = structlog.PrintLoggerFactory(sys.stderr)
     else:
         renderer = structlog.processors.JSONRenderer(serializer=_encode)
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        factory = structlog.BytesLoggerFactory(cast(BinaryIO, _LossyStream(sys.stderr.buffer)))
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -96,6 +98,22 @@ def configure(level: str, *, pretty: bool) -> None:
         logger_factory=factory,
         cache_logger_on_first_use=False,
     )
+
+
+class _LossyStream(io.BufferedIOBase):
+    """A stream for the log, which may lose lines but never fails: a full disk behind it must not cost an answer."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, line: bytes, /) -> int:  # type: ignore[override]  # the log writes nothing but bytes
+        with contextlib.suppress(OSError):
+            return self._stream.write(line)
+        return 0
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def _encode(value: object, **_: object) -> bytes:

@@ -77,6 +77,7 @@ async def test_health_readiness_and_metrics(customer: Customer, gateway: Gateway
     assert 'waypost_answers_total{code="0",path="/api/wa/mt"} 1.0' in text
     assert 'waypost_answers_total{code="9000",path="/api/wa/mt"} 1.0' in text
     assert 'waypost_answer_seconds_count{path="/api/wa/mt"} 2.0' in text
+    assert 'waypost_meta_outcomes_total{outcome="accepted"} 1.0' in text
     assert "waypost_in_flight 0.0" in text
 
 

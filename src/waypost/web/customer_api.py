@@ -52,6 +52,8 @@ class CustomerApi:
         line.note(path=name, code=code)
         self._metrics.answers.labels(name, str(code)).inc()
         self._metrics.answer_seconds.labels(name).observe(line.seconds())
+        if (outcome := line.fields.get("outcome")) is not None:
+            self._metrics.meta_outcomes.labels(outcome).inc()
         # the line first: who has the answer in hand finds it in the log
         line.write(log, "info" if code >= 0 else "error")
         await answer(send, reply, close=isinstance(body, BodyRefused))

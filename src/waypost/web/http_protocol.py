@@ -29,8 +29,8 @@ class _Nowhere(asyncio.Transport):
 class GuardedHttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with bounds on the head; a whole request is always handled.
 
-    Headers beyond the limit are dropped and the request is marked, so that the application gives a proper answer. A head
-    that does not end within its time or size is answered 408 or 431, and the connection closed.
+    Headers beyond the limit are dropped and the request is marked, so that the application gives a proper answer. A
+    head that does not end within its time or size is answered 408 or 431, and the connection closed.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
