@@ -49,8 +49,8 @@ class DataDir:
     async def lock(self) -> None:
         """Become the owner until `release` or the end of the process; raises `DataDirBusy`, `DataDirUnusable`.
 
-        An owner that has not said where it listens is a command at work or a gateway that is just starting: it is waited
-        for, a few seconds at most.
+        An owner that has not said where it listens is a command at work or a gateway that is just starting: it is
+        waited for, a few seconds at most.
         """
         for _ in range(_PATIENCE_S * _LOOKS_A_SECOND):
             if self._try_lock():
@@ -96,7 +96,7 @@ class DataDir:
             if file.exists():
                 kept = file.read_text("ascii").strip()
                 if not kept:
-                    raise DataDirUnusable(f"{file} is empty; restore it from a backup, or remove it to have a new one made")
+                    raise DataDirUnusable(f"{file} is empty; restore it from a backup, or remove it to get a new one")
                 return kept, False
             made = secrets.token_urlsafe(_SECRET_BYTES)
             aside = self.path / f".{name}.new"

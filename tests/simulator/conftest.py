@@ -45,7 +45,7 @@ class Hook:
 
 
 class Receiver:
-    """Meta's webhooks arrive here; `answers` holds HTTP statuses for the next ones, then it is 200."""
+    """Meta's webhooks arrive here; `answers` holds HTTP statuses for the next ones (0 = none at all), then 200."""
 
     def __init__(self, verify_token: str) -> None:
         self.verify_token = verify_token
@@ -64,7 +64,10 @@ class Receiver:
         async with self._arrived:
             self.hooks.append(Hook(dict(request.headers), await request.read()))
             self._arrived.notify_all()
-        return web.Response(status=self.answers.pop(0) if self.answers else 200)
+        status = self.answers.pop(0) if self.answers else 200
+        if status == 0:
+            await asyncio.Event().wait()
+        return web.Response(status=status)
 
     async def wait_for(self, count: int) -> list[Hook]:
         """All webhooks, once there are `count`."""
@@ -144,7 +147,7 @@ async def sim_receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver("verify me")
     app = web.Application()
     app.router.add_route("*", "/hook", receiver.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -1,5 +1,6 @@
 """The control API itself: configuration, reading back, inbound messages, statuses on demand, clock, reset."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -22,6 +23,18 @@ async def test_a_change_replaces_the_given_keys_and_keeps_the_others(sim_meta: M
     await sim_meta.config(time_factor=0.5, mode="strict")
     shown = await sim_meta.config(check_window=False)
     assert (shown["time_factor"], shown["mode"], shown["check_window"]) == (0.5, "strict", False)
+
+
+async def test_objects_made_on_first_use_stay_until_objects_are_declared_anew(sim_meta: Meta) -> None:
+    await sim_meta.graph("DELETE", f"/v23.0/{WABA}/subscribed_apps")
+    await sim_meta.accepted(text_to())
+    await sim_meta.config(time_factor=2)
+    listed = (await sim_meta.graph("GET", f"/v23.0/{WABA}/phone_numbers"))[1]["data"]
+    assert [phone["id"] for phone in listed] == [PHONE]
+    assert (await sim_meta.graph("GET", f"/v23.0/{WABA}/subscribed_apps"))[1]["data"] == []
+    await sim_meta.config(mode="open")
+    assert (await sim_meta.graph("GET", f"/v23.0/{WABA}/phone_numbers"))[1] == {"data": []}
+    assert len((await sim_meta.graph("GET", f"/v23.0/{WABA}/subscribed_apps"))[1]["data"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -134,6 +147,22 @@ async def test_a_status_of_a_foreign_message_can_be_reported(sim_linked: Meta, s
 async def test_a_malformed_status_is_refused(sim_meta: Meta) -> None:
     refusal = await sim_meta.control("POST", "status", {"id": "latest"}, status=400)
     assert "missing required field `status`" in refusal["error"]
+
+
+async def test_what_a_reset_forgot_is_not_repeated(sim_linked: Meta, sim_receiver: Receiver) -> None:
+    await sim_linked.config(auto_statuses=False, webhook_timeout_s=0.2)
+    await sim_linked.accepted(text_to())
+    sim_receiver.answers = [0]
+    await sim_linked.control("POST", "status", {"id": "latest", "status": "sent"})
+    await sim_receiver.wait_for(1)
+    await sim_linked.control("POST", "reset")
+    async with asyncio.timeout(10):
+        while not (pushes := await sim_linked.control("GET", "webhooks")):
+            await asyncio.sleep(0)
+    assert pushes[0]["http_status"] is None
+    await sim_linked.accepted(text_to())
+    await sim_linked.control("POST", "status", {"id": "latest", "status": "read"})
+    assert await sim_receiver.statuses(2) == ["sent", "read"]
 
 
 async def test_the_clock_only_moves_forward(sim_meta: Meta) -> None:

@@ -36,6 +36,14 @@ async def test_open_mode_takes_any_object_as_existing(sim_meta: Meta) -> None:
     assert (status, listed) == (200, {"data": []})
 
 
+async def test_in_open_mode_the_fields_asked_for_tell_an_unknown_account_from_a_phone(sim_meta: Meta) -> None:
+    _, waba, _ = await sim_meta.graph("GET", f"/v23.0/{WABA}?fields=id,name,currency")
+    assert waba == {"id": WABA, "name": "Simulated account", "currency": "USD"}
+    await sim_meta.accepted(text_to())
+    _, listed, _ = await sim_meta.graph("GET", f"/v23.0/{WABA}/phone_numbers")
+    assert [phone["id"] for phone in listed["data"]] == [PHONE]
+
+
 async def test_strict_mode_knows_only_declared_objects(sim_meta: Meta) -> None:
     await strict(sim_meta)
     status, answer = await sim_meta.send(template(), phone="999")

@@ -162,6 +162,17 @@ async def test_what_is_not_answered_200_is_repeated_at_once_and_then_ever_later(
     assert [(push["attempt"], push["http_status"]) for push in pushes[:4]] == [(1, 500), (2, 204), (3, 403), (4, 200)]
 
 
+async def test_an_answer_that_does_not_come_counts_as_a_failure(sim_linked: Meta, sim_receiver: Receiver) -> None:
+    await sim_linked.config(webhook_timeout_s=0.05, auto_statuses=False)
+    await sim_linked.accepted(text_to())
+    sim_receiver.answers = [0]
+    await sim_linked.control("POST", "status", {"id": "latest", "status": "sent"})
+    await sim_receiver.wait_for(2)
+    pushes = await sim_linked.control("GET", "webhooks")
+    assert (pushes[0]["attempt"], pushes[0]["http_status"]) == (1, None)
+    assert "Timeout" in pushes[0]["error"]
+
+
 async def test_after_seven_days_a_webhook_is_given_up(sim_linked: Meta, sim_receiver: Receiver) -> None:
     await sim_linked.config(time_factor=1, auto_statuses=False)
     await sim_linked.accepted(text_to())

@@ -1,5 +1,6 @@
 """The tenant file: what it may say, and what is said to the one who slips."""
 
+import contextlib
 from decimal import Decimal
 from typing import Any
 
@@ -140,15 +141,11 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["wabas", "accounts", "x"]), json_values))
 def test_whatever_the_tables_hold_it_is_objects_or_one_complaint(tables: dict[str, Any]) -> None:
-    try:
-        objects(tables)
-    except TenantFileInvalid as error:
-        assert str(error)
+    with contextlib.suppress(TenantFileInvalid):
+        assert objects(tables) is not None
 
 
 @given(st.text(max_size=60))
 def test_whatever_the_text_it_is_tables_or_one_complaint(text: str) -> None:
-    try:
+    with contextlib.suppress(TenantFileInvalid):
         assert isinstance(read(text, {}), dict)
-    except TenantFileInvalid as error:
-        assert str(error)

@@ -62,9 +62,6 @@ class Checkup:
                 subscribed = await questions.is_subscribed()
             except NotAnswered as answer:
                 return [_refused(subject, answer)]
-        if not found:
-            known = f"Meta takes the token and knows {_count(len(phones), 'number')} as declared"
-            found.append(Finding(status="ok", subject=subject, found=known))
         if not subscribed:
             advice = f"subscribe your app with this WABA's token: POST /{waba.waba_id}/subscribed_apps"
             found.append(
@@ -72,7 +69,8 @@ class Checkup:
                     status="problem", subject=subject, found="Meta sends no webhooks for it to any app", advice=advice
                 )
             )
-        return found
+        known = f"Meta takes the token and knows {_count(len(phones), 'number')} as declared"
+        return found or [Finding(status="ok", subject=subject, found=known)]
 
 
 async def _numbers(questions: MetaQuestions, phones: list[BusinessPhone]) -> list[Finding]:

@@ -15,6 +15,7 @@ from waypost.simulator.simulation import Simulation
 from waypost.simulator.webhooks import contact, messages_value, webhook_body
 
 MASKED = "***"
+OBJECT_KEYS = frozenset({"wabas", "mode", "check_objects", "check_templates"})
 UNKNOWN_ERROR = 131000
 
 
@@ -71,7 +72,10 @@ class Desk:
     async def configure(self, change: Json) -> Json:
         """Replaces the given keys; a new webhook URL or verify token is verified before this returns."""
         config = merged(self._parts.world.config, change)
-        self._parts.world.declare(config)
+        if OBJECT_KEYS & change.keys():
+            self._parts.world.declare(config)
+        else:
+            self._parts.world.config = config
         if config.seed is not None and "seed" in change:
             self._parts.dice.reseed(config.seed)
         if "webhook_url" in change or "verify_token" in change:

@@ -1,8 +1,11 @@
 """Reading one JSON object of a request the way Meta does: each complaint has Meta's code and names the field."""
 
+import re
 from collections.abc import Collection, Iterator
 
 from waypost.simulator.errors import GraphError
+
+_NO_DIGITS = re.compile("[^0-9]+")
 
 Json = dict[str, object]
 
@@ -108,4 +111,4 @@ class Fields:
 
 def digits_of(number: object) -> str:
     """The decimal digits of a phone number, whatever stands between them."""
-    return "".join(c for c in number if c in "0123456789") if isinstance(number, str) else ""
+    return _NO_DIGITS.sub("", number) if isinstance(number, str) else ""

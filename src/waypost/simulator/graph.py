@@ -14,7 +14,7 @@ from waypost.simulator.faults import SEND_ENDPOINTS
 from waypost.simulator.journal import Call
 from waypost.simulator.listener import cut, drop
 from waypost.simulator.media import DOWNLOAD_PATH
-from waypost.simulator.objects import Objects
+from waypost.simulator.objects import Objects, asks_for_waba
 from waypost.simulator.sending import Books, Sender
 
 LARGEST_LOGGED = 1 << 14
@@ -85,7 +85,8 @@ class GraphApi:
             return waba, answer_media(media, call)
         if call.method != "GET":
             raise unknown_object(call.method, call.object_id)
-        if self._books.world.is_waba(call.object_id):
+        world = self._books.world
+        if world.is_waba(call.object_id) or (not world.is_phone(call.object_id) and asks_for_waba(call)):
             waba = self._books.world.waba(call.object_id, call.method)
             self._check_call(call, waba)
             return waba, self._objects.waba(waba, call)

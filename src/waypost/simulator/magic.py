@@ -4,12 +4,14 @@ All suffixes have seven digits and begin with 8 or 9 followed by a code padded t
 than one in fifty thousand ordinary numbers with a surprise. docs/simulator.md shows the same table.
 """
 
+import re
 from typing import NamedTuple
 
 from waypost.simulator.errors import KNOWN
 
 SUFFIX_DIGITS = 7
 REFUSED, FAILED = "9", "8"
+_SUFFIX = re.compile(f"[{REFUSED}{FAILED}][0-9]{{{SUFFIX_DIGITS - 1}}}")
 SLOW_ANSWER_MS = 10_000
 
 
@@ -44,7 +46,7 @@ BEHAVIOURS: dict[str, Magic] = {
 def magic_of(number: str) -> Magic | None:
     """What the end of a recipient's number asks for; None for ordinary numbers."""
     suffix = number[-SUFFIX_DIGITS:]
-    if len(suffix) < SUFFIX_DIGITS or suffix[0] not in (REFUSED, FAILED):
+    if not _SUFFIX.fullmatch(suffix):
         return None
     if suffix in BEHAVIOURS:
         return BEHAVIOURS[suffix]

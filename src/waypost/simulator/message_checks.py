@@ -16,6 +16,7 @@ COMMON_FIELDS = frozenset(
 READ_FIELDS = frozenset({"messaging_product", "status", "message_id", "typing_indicator"})
 MARKETING_FIELDS = frozenset({"product_policy", "message_activity_sharing"})
 LONGEST_BODY, LONGEST_CAPTION, LONGEST_OPAQUE, MOST_CONTACTS = 4096, 1024, 512, 257
+GROUP = re.compile(r"[A-Za-z0-9@._=\-]+")
 NUMBER = re.compile(r"[0-9+() .\-]+")
 
 
@@ -59,6 +60,8 @@ def check_recipient(body: Fields, business_number: str) -> str:
         return ""
     to = body.text("to", 64)
     if body.values.get("recipient_type") == "group":
+        if not GROUP.fullmatch(to):
+            raise GraphError(131020, "Param to is not a group id.")
         return to
     number = digits_of(to)
     if not NUMBER.fullmatch(to) or not 5 <= len(number) <= 20:

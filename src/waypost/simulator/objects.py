@@ -14,6 +14,10 @@ APP: Json = {"id": "900000000000001", "name": "Simulated app", "link": "https://
 DEFAULT_PAGE, LARGEST_PAGE = 25, 1000
 HIGH_THROUGHPUT = 1000
 TEMPLATE_SUMMARY: Json = {"message_template_limit": 250, "are_translations_complete": True}
+WABA_FIELDS = frozenset(
+    {"name", "currency", "timezone_id", "account_review_status", "marketing_messages_onboarding_status"}
+    | {"phone_numbers", "message_templates", "message_template_namespace", "owner_business_info"}
+)
 FILTERS = ("name", "status", "language", "category")
 
 
@@ -59,6 +63,12 @@ class Objects:
             )
         self._world.subscribe(waba, call.method == "POST")
         return json_answer({"success": True})
+
+
+def asks_for_waba(call: GraphCall) -> bool:
+    """Whether the fields asked for are some that only a WABA has: in open mode this tells what an unknown id is."""
+    fields = set((call.parameter("fields") or "").split(","))
+    return bool(fields & WABA_FIELDS)
 
 
 def _phone_fields(phone: Phone) -> Json:

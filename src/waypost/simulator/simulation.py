@@ -32,8 +32,8 @@ class Simulation:
         self.transmitter = Transmitter(lambda: self.world.config, self.clock, self.schedule, self.journal, self.dice)
         self.statuses = Statuses(self.world, self.schedule, self.faults, self.transmitter)
         books = Books(self.world, self.journal, self.limits, self.windows, self.media)
-        sender = Sender(books, self.clock, self.dice, self.faults, self.statuses)
-        self.graph = GraphApi(books, self.clock, self.dice, sender, Objects(self.world))
+        self.sender = Sender(books, self.clock, self.dice, self.faults, self.statuses)
+        self.graph = GraphApi(books, self.clock, self.dice, self.sender, Objects(self.world))
 
     def empty(self) -> None:
         """Forgets everything but the configuration: messages, logs, limits, windows, media, what was due, the time."""

@@ -81,6 +81,8 @@ class Statuses:
         magic: str | None,
         last: bool,
     ) -> None:
+        if not self._transmitter.verified:
+            return
         value = self.value(message, status, str(at_ms // 1000), errors)
         if message.held_back is None:
             self.emit(message, value, twice=magic == "webhook_duplicate")

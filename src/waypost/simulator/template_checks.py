@@ -12,7 +12,7 @@ COMPONENTS = frozenset(
 )
 BUTTON_PARAMETERS = {
     "quick_reply": frozenset({"payload"}),
-    "url": frozenset({"text", "payload"}),
+    "url": frozenset({"text"}),
     "copy_code": frozenset({"coupon_code"}),
     "flow": frozenset({"action"}),
     "catalog": frozenset({"action"}),

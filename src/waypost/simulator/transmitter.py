@@ -17,6 +17,7 @@ from waypost.simulator.webhooks import USER_AGENT, webhook_headers
 CONCURRENCY = 32
 # Meta publishes: at once, then ever less often, for seven days. The steps are ours.
 RETRY_AFTER_S = (0.0, 10.0, 30.0, 120.0, 600.0, 3600.0, 10_800.0)
+LARGEST_ANSWER = 1 << 16  # Meta ignores what an answer says; reading it keeps the connection usable
 GIVE_UP_AFTER_S = 7 * 24 * 3600.0
 SHORTEST_WAIT_S = 0.2  # between retries, however small the time factor: an endpoint that is down must not be hammered
 
@@ -110,12 +111,12 @@ class Transmitter:
             waiting = self._lanes.get(lane)
             if not waiting:
                 continue
-            parcel = waiting[0]
-            if not await self._attempt(parcel):
-                self._retry(parcel)
-            waiting.popleft()
+            delivered = await self._attempt(waiting[0])
             if self._lanes.get(lane) is not waiting:
-                continue  # forgotten meanwhile
+                continue  # forgotten by a reset meanwhile, so not repeated either
+            parcel = waiting.popleft()
+            if not delivered:
+                self._retry(parcel)
             if waiting:
                 self._ready.put_nowait(lane)
             else:
@@ -135,7 +136,7 @@ class Transmitter:
                 allow_redirects=False,
             ) as answer:
                 status = answer.status
-                await answer.read()
+                await answer.content.read(LARGEST_ANSWER)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             status, problem = None, _reason(error)
         push = Push(

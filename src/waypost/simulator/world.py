@@ -17,7 +17,7 @@ class World:
         self.declare(config)
 
     def declare(self, config: Config) -> None:
-        """Makes the declared objects what `config` says; forgets what was made on first use."""
+        """Makes the declared objects what `config` says; forgets what was made on first use, and subscribes all."""
         self.config = config
         self._wabas: dict[str, Waba] = {}
         self._phones: dict[str, tuple[Phone, Waba]] = {}
@@ -73,6 +73,10 @@ class World:
     def is_subscribed(self, waba: Waba) -> bool:
         """Whether the app gets the webhooks of this WABA."""
         return waba.waba_id not in self._unsubscribed
+
+    def is_phone(self, object_id: str) -> bool:
+        """Whether this id is known to be a business phone's."""
+        return object_id in self._phones
 
     def is_waba(self, object_id: str) -> bool:
         """Whether this id is known to be a WABA's."""

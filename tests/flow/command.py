@@ -1,0 +1,66 @@
+"""Runs the real command as a process of its own, and holds every run to what is true of all of them."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tests.harness import ACCESS_KEY, ACCESS_SECRET, ADMIN_TOKEN, APPKEY, PHONE, SECRETS, VERIFY_TOKEN, WAIT_S
+
+CUSTOMER = {
+    "CUSTOMER_ACCESS_KEY": ACCESS_KEY,
+    "CUSTOMER_ACCESS_SECRET": ACCESS_SECRET,
+    "CUSTOMER_APPKEY": APPKEY,
+    "CUSTOMER_PHONE": PHONE,
+}
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.out)
+
+
+def operator(folder: Path, meta_url: str = "http://127.0.0.1:9") -> dict[str, str]:
+    """The environment of an operator whose data folder this is."""
+    return {
+        "WAYPOST_DATA_DIR": str(folder),
+        "WAYPOST_ADMIN_TOKEN": ADMIN_TOKEN,
+        "WAYPOST_META_VERIFY_TOKEN": VERIFY_TOKEN,
+        "WAYPOST_META_BASE_URL": meta_url,
+    }
+
+
+async def waypost(*words: str, env: Mapping[str, str], stdin: bytes = b"", cwd: Path | None = None) -> Ended:
+    """Run `waypost …` to its end; it must neither show a secret nor a traceback, and fail with one line."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WAYPOST_", "CUSTOMER_"))}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "waypost", *words,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**inherited, **env}, cwd=cwd,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(WAIT_S):
+            out, err = await process.communicate(stdin)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    ended = Ended(process.returncode or 0, out.decode(), err.decode())
+    for secret in (*SECRETS, VERIFY_TOKEN):
+        assert secret not in ended.out + ended.err
+    assert "Traceback" not in ended.err, ended.err
+    if ended.code == 1:
+        assert ended.err.startswith("waypost: ")
+        assert ended.err.count("\n") == 1
+    return ended
