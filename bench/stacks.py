@@ -1,0 +1,123 @@
+"""The three servers under test; each runs in a process of its own: `python -m bench.stacks NAME UPSTREAM FOLDER CORE`.
+
+The process prints its URL, answers each line on its standard input with the CPU seconds it has used so far, and stops
+when that input ends.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import uvloop
+
+from bench.requests import META_TOKEN, PHONE_NUMBER_ID, TENANTS
+from waypost import telemetry
+from waypost.meta.answer import AcceptedByMeta
+from waypost.meta.client import MetaClient
+from waypost.protocol import replies
+from waypost.service import Service, apply_offline
+from waypost.settings import NEWEST_META_API_VERSION, Settings
+from waypost.web.asgi import Receive, Scope, Send, answer
+from waypost.web.server import HttpServer
+
+HOST = "127.0.0.1"
+UNPINNED = -1
+_DRAIN_S = 5
+_OK = replies.success("wamid.0190d8a6f3a27c5e8b1d2f4a6c8e0b1d", "0" * 32)
+_REFUSED = b'{"code":-1}'
+
+
+@asynccontextmanager
+async def no_op(upstream: str, folder: Path) -> AsyncIterator[str]:
+    """The floor: read the request, answer a constant."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await _body(receive)
+        await answer(send, _OK)
+
+    async with _serving(app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def proxy(upstream: str, folder: Path) -> AsyncIterator[str]:
+    """The same, and one POST of that body to Meta with the gateway's own client in between."""
+    meta = MetaClient(upstream, NEWEST_META_API_VERSION)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        taken = await meta.post_message(PHONE_NUMBER_ID, "messages", META_TOKEN, await _body(receive))
+        await answer(send, _OK if isinstance(taken, AcceptedByMeta) else _REFUSED)
+
+    await meta.start()
+    try:
+        async with _serving(app) as url:
+            yield url
+    finally:
+        await meta.close()
+
+
+@asynccontextmanager
+async def full(upstream: str, folder: Path) -> AsyncIterator[str]:
+    """The gateway as `waypost serve` runs it: signature, decoding, route, journal, Meta, outcome, log line, metrics."""
+    telemetry.configure("info", pretty=False)
+    settings = Settings(data_dir=str(folder), meta_base_url=upstream)
+    await apply_offline(settings, TENANTS)
+    service = Service(settings)
+    url = await service.start(HOST, 0)
+    try:
+        yield url
+    finally:
+        await service.stop()
+
+
+STACKS: dict[str, Callable[[str, Path], AbstractAsyncContextManager[str]]] = {
+    "no-op": no_op,
+    "proxy": proxy,
+    "full": full,
+}
+
+
+@asynccontextmanager
+async def _serving(app: Callable[[Scope, Receive, Send], object]) -> AsyncIterator[str]:
+    server = HttpServer(app, drain_s=_DRAIN_S)
+    url = server.start(HOST, 0)
+    try:
+        yield url
+    finally:
+        await server.stop()
+
+
+async def _body(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+async def _serve(name: str, upstream: str, folder: Path) -> None:
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    async with STACKS[name](upstream, folder) as url:
+        print(url, flush=True)
+        while await lines.readline():
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            print(usage.ru_utime + usage.ru_stime, flush=True)
+
+
+def main(name: str, upstream: str, folder: str, core: str) -> None:
+    """Run one stack until standard input ends."""
+    if int(core) != UNPINNED:
+        os.sched_setaffinity(0, {int(core)})
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(name, upstream, Path(folder)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
