@@ -1,21 +1,19 @@
 """`waypost doctor`: looks at everything that must be right before messages flow, and says what to do."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
 from rich.table import Table
 
-from waypost.cli import doctor_checks
 from waypost.cli.doctor_signature import signature
-from waypost.cli.gateway_link import running_gateway
-from waypost.cli.run import AsJson, CommandFailed, ConfigFile, plain_failures, read_settings, run
+from waypost.cli.run import AsJson, CommandFailed, ConfigFile
 from waypost.cli.terminal import printable, show
-from waypost.gateway.checkup import Finding
-from waypost.service import check_up_offline
-from waypost.settings import Settings, database_path
-from waypost.store.database_file import schema_version
-from waypost.store.schema import newest_version
+
+if TYPE_CHECKING:
+    from waypost.gateway.checkup import Finding
 
 app = typer.Typer(rich_markup_mode=None)
 app.command("signature")(signature)
@@ -29,7 +27,9 @@ def doctor(context: typer.Context, config: ConfigFile = None, as_json: AsJson = 
     """
     if context.invoked_subcommand is not None:
         return
-    findings = _examine(config)
+    from waypost.cli.doctor_examine import examine  # the whole gateway, which `doctor signature` needs nothing of
+
+    findings = examine(config)
     problems = sum(finding.status == "problem" for finding in findings)
     if as_json:
         print(msgspec.json.encode({"findings": findings, "problems": problems}).decode())
@@ -37,54 +37,6 @@ def doctor(context: typer.Context, config: ConfigFile = None, as_json: AsJson = 
         _show(findings)
     if problems:
         raise CommandFailed(f"{problems} problem{'s' * (problems > 1)} found; each line above says what to do")
-
-
-def _examine(config: Path | None) -> list[Finding]:
-    try:
-        settings = read_settings(config)
-    except CommandFailed as error:
-        return [_problem("settings", error, "correct it; `waypost settings` lists all settings")]
-    found = [
-        *doctor_checks.about_settings(settings),
-        *doctor_checks.about_folder(settings),
-        *doctor_checks.about_database(settings),
-        *doctor_checks.about_meta(settings),
-    ]
-    try:
-        with plain_failures():
-            found += doctor_checks.about_gateway(settings, doctor_checks.gateway_url(settings))
-            found += _tenants(settings)
-    except CommandFailed as error:
-        found.append(_problem("gateway", error))
-    return found
-
-
-def _tenants(settings: Settings) -> list[Finding]:
-    """Have the tenants and Meta's view of them checked: by the gateway that runs, else by opening the journal here."""
-    link = running_gateway(settings)
-    if link is not None:
-        answer = link.call("GET", "/admin/v1/checkup")
-        try:
-            return msgspec.convert(answer["findings"], list[Finding])
-        except (KeyError, msgspec.ValidationError):
-            raise CommandFailed("the gateway's findings can't be read; is it of the same version?") from None
-    path = database_path(settings)
-    if not path.is_file() or schema_version(path) != newest_version():
-        return []  # that has been told already, and a look must neither make nor upgrade a database
-    if not settings.secret_key and not (Path(settings.data_dir) / "secret-key").exists():
-        return [
-            Finding(
-                status="warning",
-                subject="tenants",
-                found="not looked at: the data folder has no secret-key",
-                advice="made with the first tenants; if there were some, restore it or set WAYPOST_SECRET_KEY",
-            )
-        ]
-    return run(check_up_offline(settings))
-
-
-def _problem(subject: str, error: Exception, advice: str = "") -> Finding:
-    return Finding(status="problem", subject=subject, found=str(error), advice=advice)
 
 
 def _show(findings: list[Finding]) -> None:

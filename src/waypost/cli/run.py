@@ -11,10 +11,7 @@ import typer
 import uvloop
 
 from waypost.data_dir import DataDirBusy, DataDirUnusable
-from waypost.gateway.vault import SealBroken
 from waypost.settings import Settings, SettingsInvalid, load
-from waypost.store.base import StoreUnavailable
-from waypost.web.server import AddressUnusable
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file of settings; environment variables win over it.")
@@ -39,10 +36,19 @@ def plain_failures() -> Iterator[None]:
     """Turn the expected failures of starting and storing into one line."""
     try:
         yield
-    except (DataDirBusy, DataDirUnusable, SealBroken, AddressUnusable) as error:
-        raise CommandFailed(str(error)) from None
-    except StoreUnavailable as error:
-        raise CommandFailed(f"the journal is unavailable: {error}") from None
+    except Exception as error:
+        if isinstance(error, _expected()):
+            raise CommandFailed(str(error)) from None
+        raise
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Return what may fail for reasons that an operator can mend; imported only when something has failed."""
+    from waypost.gateway.vault import SealBroken
+    from waypost.store.base import StoreUnavailable
+    from waypost.web.server import AddressUnusable
+
+    return DataDirBusy, DataDirUnusable, SealBroken, StoreUnavailable, AddressUnusable
 
 
 T = TypeVar("T")

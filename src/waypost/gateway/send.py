@@ -204,9 +204,9 @@ class Sender:
                     break
             elif earlier.owner != self._owner:
                 await self._clock.sleep(_POLL_S)
-            earlier = await self._held(earlier.account, earlier.key) or earlier
-            if done is None and earlier.owner == self._owner:
-                break  # not under way any more, so its outcome could not be journalled: there is nothing to wait for
+            looked_at, earlier = earlier, await self._held(earlier.account, earlier.key) or earlier
+            if done is None and looked_at.owner == self._owner and looked_at.id == earlier.id:
+                break  # not under way any more: if it still says so its outcome could not be journalled
         return repeats.answer_of(earlier)
 
 

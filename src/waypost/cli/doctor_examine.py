@@ -1,0 +1,63 @@
+"""What `waypost doctor` looks at, one after the other, and whom it asks."""
+
+from pathlib import Path
+
+import msgspec
+
+from waypost.cli import doctor_checks
+from waypost.cli.gateway_link import running_gateway
+from waypost.cli.run import CommandFailed, plain_failures, read_settings, run
+from waypost.gateway.checkup import Finding
+from waypost.service import check_up_offline
+from waypost.settings import Settings, database_path
+from waypost.store.database_file import schema_version
+from waypost.store.schema import newest_version
+
+
+def examine(config: Path | None) -> list[Finding]:
+    """Check everything that must be right before messages flow; changes nothing."""
+    try:
+        settings = read_settings(config)
+    except CommandFailed as error:
+        return [_problem("settings", error, "correct it; `waypost settings` lists all settings")]
+    found = [
+        *doctor_checks.about_settings(settings),
+        *doctor_checks.about_folder(settings),
+        *doctor_checks.about_database(settings),
+        *doctor_checks.about_meta(settings),
+    ]
+    try:
+        with plain_failures():
+            found += doctor_checks.about_gateway(settings, doctor_checks.gateway_url(settings))
+            found += _tenants(settings)
+    except CommandFailed as error:
+        found.append(_problem("gateway", error))
+    return found
+
+
+def _tenants(settings: Settings) -> list[Finding]:
+    """Have the tenants and Meta's view of them checked: by the gateway that runs, else by opening the journal here."""
+    link = running_gateway(settings)
+    if link is not None:
+        answer = link.call("GET", "/admin/v1/checkup")
+        try:
+            return msgspec.convert(answer["findings"], list[Finding])
+        except (KeyError, msgspec.ValidationError):
+            raise CommandFailed("the gateway's findings can't be read; is it of the same version?") from None
+    path = database_path(settings)
+    if not path.is_file() or schema_version(path) != newest_version():
+        return []  # that has been told already, and a look must neither make nor upgrade a database
+    if not settings.secret_key and not (Path(settings.data_dir) / "secret-key").exists():
+        return [
+            Finding(
+                status="warning",
+                subject="tenants",
+                found="not looked at: the data folder has no secret-key",
+                advice="made with the first tenants; if there were some, restore it or set WAYPOST_SECRET_KEY",
+            )
+        ]
+    return run(check_up_offline(settings))
+
+
+def _problem(subject: str, error: Exception, advice: str = "") -> Finding:
+    return Finding(status="problem", subject=subject, found=str(error), advice=advice)
