@@ -6,6 +6,7 @@ when that input ends.
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import sys
@@ -105,6 +106,8 @@ async def _serve(name: str, upstream: str, folder: Path) -> None:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with STACKS[name](upstream, folder) as url:
+        gc.collect()
+        gc.freeze()  # as `waypost serve` does
         print(url, flush=True)
         while await lines.readline():
             usage = resource.getrusage(resource.RUSAGE_SELF)

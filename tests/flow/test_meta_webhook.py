@@ -70,6 +70,14 @@ async def test_the_headline_never_goes_back(order: tuple[str, ...], gateway: Gat
     assert {item["status"] for item in message["statuses"]} == set(order)
 
 
+async def test_why_a_message_failed_is_shown(gateway: Gateway, meta_id: str) -> None:
+    errors = [{"code": 131026, "title": "Message undeliverable"}]
+    assert await post(gateway, status(meta_id, "failed", errors=errors)) == 200
+    message = await gateway.message("m")
+    assert message["state"] == "failed"
+    assert message["statuses"][0]["errors"] == errors
+
+
 async def test_one_bad_entry_never_costs_the_rest(gateway: Gateway, meta_id: str) -> None:
     bad: list[Any] = [{"id": WABA, "changes": 7}, {"changes": [{"field": "messages", "value": {"statuses": [{}, 1]}}]}]
     assert await post(gateway, *bad, status(meta_id, "sent"), status(meta_id, "from_the_future")) == 200

@@ -59,6 +59,7 @@ class Status(msgspec.Struct):
 
     status: str
     timestamp_ms: int
+    errors: object = None
     received_at_ms: int
 
 
@@ -214,7 +215,8 @@ def _show_events(story: Story) -> None:
         code = story.answer_code
         events.append((story.outcome_at_ms, _OUTCOMES.get(code or 0, f"the customer was answered {code}")))
     for item in sorted(story.statuses, key=lambda status: status.received_at_ms):
-        events.append((item.received_at_ms, f"{printable(item.status)} (Meta's time {moment(item.timestamp_ms)})"))
+        why = "" if item.errors is None else f": {short(msgspec.json.encode(item.errors).decode(), SHOWN_ANSWER)}"
+        events.append((item.received_at_ms, f"{printable(item.status)} (Meta's time {moment(item.timestamp_ms)}){why}"))
     table = Table("after", "at (UTC)", "", "what", box=None, pad_edge=False)
     for at_ms, what in events:
         table.add_row(after(at_ms, start_ms), moment(at_ms), ago(at_ms, now_ms), what)

@@ -1,5 +1,6 @@
 """`waypost serve`: the gateway."""
 
+import gc
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -39,6 +40,8 @@ def serve(
 async def _serve(settings: Settings, host: str, port: int) -> None:
     service = Service(settings)
     await service.start(host, port)
+    gc.collect()
+    gc.freeze()  # what is there now stays: the collector need not walk it again, and pauses stay short
     try:
         print(f"Waypost listens on {service.url}", flush=True)
         if service.made_admin_token:

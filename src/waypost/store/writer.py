@@ -16,7 +16,9 @@ from waypost.store.session import Session
 
 Result = TypeVar("Result")
 
-BATCH_LIMIT = 512  # operations of one commit: enough to fill a flush, few enough to keep the lock short
+BATCH_LIMIT = (
+    512  # from here on no more is added to a commit: enough to fill a flush, few enough to keep the lock short
+)
 
 
 class Effects(Protocol):
@@ -52,7 +54,8 @@ class GroupWriter:
     def __init__(self, path: str, effects: Effects | None) -> None:
         self._path = path
         self._effects = effects
-        self._inbox: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Pending] | None] = queue.SimpleQueue()
+        self._gathering: list[Pending] = []
         self._thread: threading.Thread | None = None
         self._session: Session | None = None
 
@@ -72,13 +75,23 @@ class GroupWriter:
         if self._thread is None:
             raise StoreUnavailable(f"the journal {self._path} is not open")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._inbox.put(Pending(effect, work, future))
+        self._gathering.append(Pending(effect, work, future))
+        if len(self._gathering) == 1:
+            # One wake-up of the thread for all that this turn of the loop brings: else the first of many requests that
+            # came together would have a commit, and a flush, of its own.
+            future.get_loop().call_soon(self._hand_over)
         return await future
+
+    def _hand_over(self) -> None:
+        if self._gathering:
+            self._inbox.put(self._gathering)
+            self._gathering = []
 
     async def stop(self) -> None:
         """Write what waits, close the file and end the thread."""
         thread, self._thread = self._thread, None
         if thread is not None:
+            self._hand_over()
             self._inbox.put(None)
             await asyncio.to_thread(thread.join)
 
@@ -114,13 +127,13 @@ class GroupWriter:
     def _gather(self) -> tuple[list[Pending], bool]:
         """Wait for an operation, then take what else is waiting; True once no more will come."""
         batch: list[Pending] = []
-        entry = self._inbox.get()
+        handed = self._inbox.get()
         try:
-            while entry is not None:
-                batch.append(entry)
-                if len(batch) == BATCH_LIMIT:
+            while handed is not None:
+                batch += handed
+                if len(batch) >= BATCH_LIMIT:
                     return batch, False
-                entry = self._inbox.get_nowait()
+                handed = self._inbox.get_nowait()
         except queue.Empty:
             return batch, False
         return batch, True

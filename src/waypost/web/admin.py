@@ -128,13 +128,23 @@ def timeline(message: Message, statuses: tuple[StatusRecord, ...]) -> dict[str, 
         **summary(message),
         "biz_opaque_callback_data": message.opaque,
         "dr_webhook": message.dr_webhook,
-        "statuses": [
-            {"status": item.status, "timestamp_ms": item.timestamp_ms, "received_at_ms": item.received_at_ms}
-            for item in statuses
-        ],
+        "statuses": [_shown(item) for item in statuses],
         "callbacks": [],
         "meta_answer": _parsed(message.meta_answer),
     }
+
+
+def _shown(item: StatusRecord) -> dict[str, object]:
+    """Return a status as it is shown; with Meta's errors where it has any, for they are told nowhere else."""
+    shown: dict[str, object] = {
+        "status": item.status,
+        "timestamp_ms": item.timestamp_ms,
+        "received_at_ms": item.received_at_ms,
+    }
+    said = _parsed(item.raw)
+    if isinstance(said, dict) and said.get("errors"):
+        shown["errors"] = said["errors"]
+    return shown
 
 
 def _parsed(text: str | None) -> object:

@@ -13,8 +13,6 @@ from waypost.web.asgi import BodyRefused, ClientGone, Receive, Scope, Send, answ
 from waypost.web.http_protocol import HEAD_TOO_LARGE
 from waypost.web.mt import MAX_BODY_BYTES
 
-log = structlog.get_logger("waypost.api")
-
 
 class Endpoint(Protocol):
     """What one path of the customers' API does with a whole request."""
@@ -33,6 +31,7 @@ class CustomerApi:
         self._clock = clock
         self._metrics = metrics
         self._receive_timeout_s = receive_timeout_s
+        self._log = structlog.get_logger("waypost.api").bind()  # bound here once, and not for each line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and write its line."""
@@ -46,7 +45,7 @@ class CustomerApi:
             body = refused
         except ClientGone:
             line.note(path=name, code="none", client_gone=True)
-            line.write(log)
+            line.write(self._log)
             return
         code, reply = await self._reply(scope, body, line)
         line.note(path=name, code=code)
@@ -55,7 +54,7 @@ class CustomerApi:
         if (outcome := line.fields.get("outcome")) is not None:
             self._metrics.meta_outcomes.labels(outcome).inc()
         # the line first: who has the answer in hand finds it in the log
-        line.write(log, "info" if code >= 0 else "error")
+        line.write(self._log, "info" if code >= 0 else "error")
         await answer(send, reply, close=isinstance(body, BodyRefused))
 
     async def _reply(self, scope: Scope, body: bytes | BodyRefused, line: WideLine) -> tuple[int, bytes]:
@@ -70,7 +69,7 @@ class CustomerApi:
         except Failure as refusal:
             failure = refusal
         except Exception as error:
-            log.exception("unexpected", trace_id=line.trace_id)
+            self._log.exception("unexpected", trace_id=line.trace_id)
             failure = RequestFailed(type(error).__name__)
         line.note(failure=str(failure))
         return failure.code, replies.failure(failure, line.trace_id)

@@ -76,6 +76,8 @@ def schemas() -> Json:
         "created_at_ms": {"type": "integer"},
     }
     times = {"status": {"type": "string"}, "timestamp_ms": {"type": "integer"}, "received_at_ms": {"type": "integer"}}
+    status = whole_object("One status of Meta's.", times)
+    status["properties"] = times | {"errors": {"type": "array", "description": "Meta's errors, where there are any."}}
     (changes, findings), items = msgspec.json.schema_components((list[Change], list[Finding]), ref_template=SCHEMA_PATH)
     return {
         **items,
@@ -92,7 +94,7 @@ def schemas() -> Json:
                 **summary,
                 "biz_opaque_callback_data": text,
                 "dr_webhook": text,
-                "statuses": {"type": "array", "items": whole_object("One status of Meta's.", times)},
+                "statuses": {"type": "array", "items": status},
                 "callbacks": {"type": "array", "items": {"type": "object"}},
                 "meta_answer": {"description": "Meta's answer as it came."},
             },

@@ -11,6 +11,7 @@ import uvicorn
 from waypost.web.http_protocol import GuardedHttpProtocol
 
 _BACKLOG = 2048
+_TICK_S = 1.0
 _KEEP_ALIVE_S = 75  # longer than the idle limits of common clients and balancers, so that they close first
 
 
@@ -19,10 +20,26 @@ class AddressUnusable(Exception):
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to whoever started us."""
         yield
+
+    async def main_loop(self) -> None:
+        """Keep the Date header right, and stop at once when asked to, instead of looking now and then."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._stopping.wait()
+
+    def end(self) -> None:
+        """Stop serving."""
+        self.should_exit = True
+        self._stopping.set()
 
 
 class HttpServer:
@@ -67,6 +84,6 @@ class HttpServer:
     async def stop(self) -> None:
         """Stop listening, let requests under way finish, close the connections."""
         if self._task is not None:
-            self._server.should_exit = True
+            self._server.end()
             await self._task
             self._task = None
