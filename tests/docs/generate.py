@@ -63,7 +63,7 @@ Command = TyperCommand | TyperGroup
 
 def commands() -> Iterator[tuple[str, Command]]:
     """Every command that does something, under its full name."""
-    yield from _below("waypost", typer.main.get_command(cli.app))
+    yield from _below("waypost", typer.main.get_command(cli.application()))
 
 
 def _below(name: str, command: object) -> Iterator[tuple[str, Command]]:

@@ -59,8 +59,8 @@ class Status(msgspec.Struct):
 
     status: str
     timestamp_ms: int
-    errors: object = None
     received_at_ms: int
+    errors: object = None
 
 
 class Story(Row):
