@@ -183,13 +183,16 @@ class Sender:
         )
 
     async def _record(self, message: Message, answer: MetaAnswer, line: WideLine) -> Message:
-        """Commit what the attempt came to; if that fails the answer is 0 and the row stays unknown (decision D2)."""
+        """Commit what the attempt came to; if that fails the answer is 0 and the row stays unknown (decision D2).
+
+        Whatever it fails with: Meta has been called, and any other answer would make the customer send again.
+        """
         outcome = _outcome(message, answer, self._clock.now_ms())
         line.note(outcome=outcome.state, **_evidence(answer))
         try:
             return await self._store.record_outcome(outcome)
-        except StoreUnavailable as error:
-            line.note(outcome_not_journalled=str(error))
+        except Exception as error:
+            line.note(outcome_not_journalled=f"{type(error).__name__}: {error}")
             return message
 
     async def _first_answer(self, earlier: Message, request: MtRequest) -> str:
@@ -200,13 +203,13 @@ class Sender:
             if done is not None:
                 await asyncio.wait((done,))
                 if not done.cancelled():
-                    earlier = done.result()
-                    break
+                    return repeats.answer_of(done.result())
             elif earlier.owner != self._owner:
                 await self._clock.sleep(_POLL_S)
-            looked_at, earlier = earlier, await self._held(earlier.account, earlier.key) or earlier
-            if done is None and looked_at.owner == self._owner and looked_at.id == earlier.id:
-                break  # not under way any more: if it still says so its outcome could not be journalled
+            now_held = await self._held(earlier.account, earlier.key) or earlier
+            if done is None and earlier.owner == self._owner and now_held.id == earlier.id:
+                return repeats.answer_of(now_held)  # if it still says `sending` its outcome could not be journalled
+            earlier = now_held
         return repeats.answer_of(earlier)
 
 
