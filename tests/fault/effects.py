@@ -1,0 +1,60 @@
+"""Hands on the journal's commits, and a gateway whose commits are in them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import apsw
+
+from tests.harness import TENANTS, Gateway, Log, settings_for
+from waypost.clock import Clock
+from waypost.gateway.tenant_file import read
+from waypost.service import Service
+from waypost.store.writer import Effects
+
+
+class Trace:
+    """Hears every effect and changes none."""
+
+    def __init__(self) -> None:
+        self.heard: set[str] = set()
+
+    def before(self, name: str) -> None:
+        """Hear of an effect."""
+        self.heard.add(name.removeprefix("after:"))
+
+
+class FullDisk:
+    """Makes one named effect fail once, as SQLite does on a full disk, when it comes after `arm`."""
+
+    def __init__(self) -> None:
+        self._name: str | None = None
+
+    def arm(self, name: str) -> None:
+        """Let the next effect of this name fail."""
+        self._name = name
+
+    def before(self, name: str) -> None:
+        """Hear of an effect."""
+        if name == self._name:
+            self._name = None
+            raise apsw.FullError("database or disk is full")
+
+
+@asynccontextmanager
+async def gateway_on(
+    folder: Path, meta_url: str, port: int = 0, *, effects: Effects | None = None, clock: Clock | None = None
+) -> AsyncIterator[Gateway]:
+    """Run a gateway in this process, on a data folder and port that another may have had before."""
+    log = Log()
+    log.capture()
+    service = Service(settings_for(folder, meta_url), clock, effects=effects)
+    await service.start("127.0.0.1", port)
+    try:
+        async with aiohttp.ClientSession() as http:
+            gateway = Gateway(service, log, http)
+            await gateway.admin("POST", "apply", read(TENANTS, {}))
+            yield gateway
+    finally:
+        await service.stop()

@@ -1,0 +1,44 @@
+"""A gateway that dies at a named effect of its journal: `python -m tests.fault.victim PORT EFFECT`.
+
+Settings come from the environment, as for `waypost serve`. EFFECT is a name as `waypost.store.writer.Effects` hears it:
+`accept_commit` means just before that commit, `after:accept_commit` just behind it, `none` means never.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+
+from tests.fault.process import LISTENS
+from waypost import settings, telemetry
+from waypost.service import Service
+
+
+class Death:
+    """Ends the process, as a power cut would, when its effect comes."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def before(self, name: str) -> None:
+        """Hear of an effect."""
+        if name == self._name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def serve(port: int, effect: str) -> None:
+    """Run the gateway until SIGTERM, or until its effect comes."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    service = Service(settings.load(), effects=Death(effect))
+    await service.start("127.0.0.1", port)
+    try:
+        print(f"{LISTENS}{service.url}", flush=True)
+        await stop.wait()
+    finally:
+        await service.stop()
+
+
+if __name__ == "__main__":
+    telemetry.configure("info", pretty=False)
+    asyncio.run(serve(int(sys.argv[1]), sys.argv[2]))

@@ -1,0 +1,77 @@
+"""`make soak`: prints its seed, a table and, in the last line, `N passed, N failed`; exit code 1 if anything failed.
+
+`QUICK=1` is the short form for every change; without it everything takes up to an hour. `SEED=n` repeats a run's
+choices; the moments at which they meet the gateway still differ a little.
+"""
+
+import asyncio
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.soak.kills import Run, wrong
+
+SENDS, SENDS_QUICK = 2000, 600
+KILL_S, KILL_QUICK_S = (
+    1200.0,
+    100.0,
+)  # how long the killing lasts at most; a slow machine gets fewer kills, not more time
+EXAMPLES, EXAMPLES_QUICK = 20_000, 1_000
+PROPERTIES_S = 2200.0  # a bound on the long property run
+
+
+def main() -> int:
+    """Run everything and return the exit code."""
+    quick = os.environ.get("QUICK", "") not in ("", "0")
+    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
+    console = Console(highlight=False)
+    begun = time.monotonic()
+    passed, failed = _kills(SENDS_QUICK if quick else SENDS, KILL_QUICK_S if quick else KILL_S, seed, console)
+    more_passed, more_failed = _properties(EXAMPLES_QUICK if quick else EXAMPLES, console)
+    console.print(f"{time.monotonic() - begun:.0f} s; repeat the kills with SEED={seed}")
+    console.print(f"{passed + more_passed} passed, {failed + more_failed} failed")
+    return 1 if failed or more_failed else 0
+
+
+def _kills(sends: int, kill_s: float, seed: int, console: Console) -> tuple[int, int]:
+    """Run the kills; each rule that holds counts as passed."""
+    console.print(f"{sends} messages through a gateway that is killed all the time (SEED={seed})")
+    with tempfile.TemporaryDirectory(prefix="waypost-soak-") as folder:
+        broken = asyncio.run(Run(sends, kill_s, seed, Path(folder), console).run())
+    for line in wrong(broken):
+        console.print(line, style="red", markup=False, soft_wrap=True)
+    failed = sum(bool(texts) for texts in broken.values())
+    return len(broken) - failed, failed
+
+
+def _properties(examples: int, console: Console) -> tuple[int, int]:
+    """Run the property tests with many examples; return how many passed and failed."""
+    console.print(f"the property tests, {examples} requests of any kind")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.soak.long_profile", "-p", "no:cacheprovider"]
+    try:
+        run = subprocess.run(
+            [*command, "tests/property"],
+            env={**os.environ, "WAYPOST_TEST_EXAMPLES": str(examples)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=PROPERTIES_S,
+        )
+    except subprocess.TimeoutExpired:
+        console.print(f"not done within {PROPERTIES_S:g} s", style="red")
+        return 0, 1
+    console.print(run.stdout.strip(), markup=False, soft_wrap=True)
+    found = {what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|error)", run.stdout)}
+    failed = found.get("failed", 0) + found.get("error", 0)
+    return found.get("passed", 0), failed or int(run.returncode != 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
