@@ -46,6 +46,12 @@ class DataDir:
         self.path = path
         self._lock: IO[str] | None = None
 
+    def with_that_of(self, database: Path) -> list["DataDir"]:
+        """Return what one gateway must own (decision D18): this folder, and the database's if that is another."""
+        if database.parent.resolve() == self.path.resolve():
+            return [self]
+        return [self, DataDir(database.parent)]
+
     async def lock(self) -> None:
         """Become the owner until `release` or the end of the process; raises `DataDirBusy`, `DataDirUnusable`.
 

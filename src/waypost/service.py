@@ -51,6 +51,7 @@ class Service:
         self.made_admin_token = False
         self.url = ""
         self._folder = DataDir(Path(settings.data_dir))
+        self._owned: list[DataDir] = []
         self._running = contextlib.AsyncExitStack()
 
     async def start(self, host: str, port: int) -> str:
@@ -73,9 +74,9 @@ class Service:
 
     async def _start(self, running: contextlib.AsyncExitStack, host: str, port: int) -> str:
         store, registry = await self.open_journal(running)
+        await registry.load()
         upkeep = self._upkeep(store)
         await upkeep.recover()
-        await registry.load()
         self._take_tokens()
 
         meta = self.meta_client()
@@ -86,13 +87,16 @@ class Service:
         server = HttpServer(self._application(registry, store, meta), drain_s=self._longest_request_s())
         url = server.start(host, port)
         running.push_async_callback(server.stop)
-        self._folder.announce(url)
+        for folder in self._owned:
+            folder.announce(url)
         return url
 
     async def open_journal(self, running: contextlib.AsyncExitStack) -> tuple[SqliteStore, Registry]:
         """Own the data folder, open the journal in it, and return it with the registry of tenants, not loaded yet."""
-        await self._folder.lock()
-        running.callback(self._folder.release)
+        for folder in self._folder.with_that_of(settings_module.database_path(self.settings)):
+            await folder.lock()
+            running.callback(folder.release)
+            self._owned.append(folder)
         secret_key = self.settings.secret_key or self._folder.secret("secret-key")[0]
         store = SqliteStore(settings_module.database_path(self.settings), self.clock, effects=self._effects)
         await store.open()

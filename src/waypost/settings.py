@@ -37,9 +37,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     meta_base_url: Annotated[str, _text("Where Meta's Graph API is; the simulator's address in tests.")] = (
         "https://graph.facebook.com"
     )
-    meta_api_version: Annotated[str, _text("Version of the Graph API in every call.", pattern=r"^v\d+\.\d+$")] = (
-        NEWEST_META_API_VERSION
-    )
+    meta_api_version: Annotated[
+        str, _text("Version of the Graph API in every call.", pattern=r"^v[0-9]+\.[0-9]+\Z")
+    ] = NEWEST_META_API_VERSION
     secret_key: Annotated[
         str,
         _text(
@@ -85,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 2_000
     log_recipients: Annotated[bool, _text("Write recipients' numbers into the log in full instead of masked.")] = False
     log_level: Annotated[
-        str, _text("`debug`, `info`, `warning` or `error`.", pattern="^(debug|info|warning|error)$")
+        str, _text("`debug`, `info`, `warning` or `error`.", pattern=r"^(debug|info|warning|error)\Z")
     ] = "info"
 
 
@@ -132,7 +132,7 @@ def describe(name: str) -> str:
 def _check(settings: Settings) -> None:
     """Refuse what a type can't express."""
     if not _is_http_url(settings.meta_base_url):
-        raise SettingsInvalid(f"{PREFIX}META_BASE_URL must be an absolute http(s) URL")
+        raise SettingsInvalid(f"{PREFIX}META_BASE_URL must be an absolute http(s) URL without query, fragment and user")
     if settings.secret_key and len(settings.secret_key) < 32:
         raise SettingsInvalid(f"{PREFIX}SECRET_KEY must have 32 characters or more")
     if settings.database_url and not re.match(r"sqlite:///.", settings.database_url):
@@ -147,9 +147,11 @@ def _check(settings: Settings) -> None:
 def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
+        port = parts.port  # raises where it is no port
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    plain = not (parts.query or parts.fragment or parts.username is not None or port == 0)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and plain
 
 
 def database_path(settings: Settings) -> Path:

@@ -44,7 +44,10 @@ async def test_messages_can_be_listed_by_state(customer: Customer, gateway: Gate
         assert [item["cus_message_id"] for item in page["messages"]] == expected
 
 
-@pytest.mark.parametrize("query", ["state=lost", "limit=0", "limit=501", "limit=x", "limit=-1"])
+@pytest.mark.parametrize(
+    "query",
+    ["state=lost", "limit=0", "limit=501", "limit=x", "limit=-1", "limit=0000000019999", "limit=0001" + "0" * 30],
+)
 async def test_a_bad_query_says_what_is_expected(query: str, gateway: Gateway) -> None:
     answer = await gateway.admin("GET", f"messages?{query}", status=400)
     assert query.split("=")[0] in answer["error"]

@@ -2,10 +2,20 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import msgspec
 
-from tests.harness import TENANTS, Control, Customer, Gateway, ShiftableClock, text_message
+from tests.harness import (
+    TENANTS,
+    Control,
+    Customer,
+    Gateway,
+    ShiftableClock,
+    running_gateway,
+    settings_for,
+    text_message,
+)
 from waypost.gateway.tenant_file import read
 
 IN_FLIGHT_MS = 300
@@ -19,6 +29,35 @@ async def test_the_identical_request_three_times_at_once_is_one_message(customer
 
     assert {answer["code"] for answer in answers} == {0}
     assert len({answer["data"]["messages"][0]["id"] for answer in answers}) == 1
+    assert await simulator.count() == 1
+
+
+async def test_a_repeat_in_flight_waits_even_when_no_more_is_taken(
+    tmp_path: Path, simulator: Control, clock: ShiftableClock, customer: Customer
+) -> None:
+    await simulator.fault("latency", latency_ms=IN_FLIGHT_MS)
+    settings = settings_for(tmp_path / "small", simulator.url, max_in_flight=1)
+    async with running_gateway(settings, clock, TENANTS) as small:
+        program = Customer(small.url, customer.http, clock.now_ms)
+        body = msgspec.json.encode(text_message())
+        headers = program.signed(body)
+        twins = [program.post(body, headers) for _ in range(3)]
+        other = program.send(text_message())
+        answers = await asyncio.gather(*twins, other)
+
+    assert [answer["code"] for answer in answers] in ([0, 0, 0, 9001], [9001, 9001, 9001, 0])
+    assert await simulator.count() == 1
+
+
+async def test_two_unlike_requests_with_one_id_at_once_are_one_message_and_one_refusal(
+    customer: Customer, simulator: Control
+) -> None:
+    await simulator.fault("latency", latency_ms=IN_FLIGHT_MS)
+    message = text_message(cus_message_id="race")
+    answers = await asyncio.gather(
+        *(customer.send({**message, "text": {"body": body}}) for body in ("one", "another", "one"))
+    )
+    assert sorted(answer["code"] for answer in answers) in ([0, 0, 9000], [0, 9000, 9000])
     assert await simulator.count() == 1
 
 

@@ -1,9 +1,12 @@
 """Tenants: applied from a file, used from the next request on, sealed on disk."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import apsw
+import msgspec
 import pytest
 
 from tests.harness import (
@@ -22,6 +25,7 @@ from tests.harness import (
     settings_for,
     text_message,
 )
+from waypost.data_dir import DataDirBusy
 from waypost.gateway.tenant_file import read
 from waypost.gateway.vault import SealBroken
 from waypost.service import Service
@@ -134,3 +138,48 @@ async def test_the_price_is_written_down_with_the_message(customer: Customer, ga
     answer = await customer.send(text_message(business_phone=PHONE))
     message = await gateway.message(answer["data"]["messages"][0]["id"])
     assert (message["price"], message["currency"], message["category"]) == ("0.10", "EUR", "service")
+
+
+async def test_a_shared_waba_serves_its_owner_and_the_others(customer: Customer, gateway: Gateway) -> None:
+    shared = TENANTS.replace(
+        'account = "acme"\n', 'account = "acme"\nshared = true\ninbound_application = "f543ertg"\n'
+    )
+    other = f"""
+[[accounts]]
+name = "other"
+access_key = "otherkey"
+access_secret = "othersecret"
+  [[accounts.applications]]
+  appkey = "theirs"
+  phones = ["{PHONE}"]
+"""
+    await apply(gateway, shared + other)
+    body = msgspec.json.encode(text_message(appkey="theirs"))
+    theirs = await customer.post(body, customer.signed(body, accessKey="otherkey", secret="othersecret"))
+    assert theirs["code"] == 0
+    assert (await customer.send(text_message()))["code"] == 0
+
+
+async def test_a_database_elsewhere_is_owned_too(tmp_path: Path, simulator: Control, clock: ShiftableClock) -> None:
+    database = f"sqlite:///{tmp_path / 'elsewhere' / 'w.db'}"
+    first = settings_for(tmp_path / "one", simulator.url, database_url=database)
+    async with running_gateway(first, clock, TENANTS):
+        second = Service(settings_for(tmp_path / "two", simulator.url, database_url=database), clock)
+        with pytest.raises(DataDirBusy, match="elsewhere"):
+            await second.start("127.0.0.1", 0)
+
+
+async def test_a_one_time_password_is_forgotten_once_nothing_can_come_of_it(
+    customer: Customer, gateway: Gateway, tmp_path: Path
+) -> None:
+    otp = 'name = "otp"\n  language = "en_US"\n  category = "AUTHENTICATION"\n'
+    await apply(gateway, TENANTS.replace("[[accounts]]", f"  [[wabas.templates]]\n  {otp}\n[[accounts]]", 1))
+    language = {"code": "en_US", "policy": "deterministic"}
+    components = [{"type": "body", "parameters": [{"type": "text", "text": "914263"}]}]
+    template = {"name": "otp", "language": language, "components": components}
+    answer = await customer.send(text_message(type="template", template=template))
+    shown = await gateway.until(answer["data"]["messages"][0]["id"], "read")
+    with contextlib.closing(apsw.Connection(str(tmp_path / "data" / "waypost.db"))) as journal:
+        (row,) = journal.execute("SELECT body FROM message WHERE id = ?", (shown["id"],)).fetchall()
+    assert shown["category"] == "authentication"
+    assert row == (None,)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.harness import PHONE, TENANTS, WABA
+from tests.harness import ACCESS_SECRET, META_TOKEN, PHONE, TENANTS, WABA
 from waypost.gateway.tenant_file import TenantFileInvalid, objects, read
 from waypost.model import Account, Application, BusinessPhone, Template, Waba
 
@@ -115,6 +115,12 @@ SLIPS = {
     "a negative price": (TENANTS + "  prices = { CN = { service = -1 } }\n", "decimal from 0 up"),
     "a price that is no number": (TENANTS + "  prices = { CN = { service = nan } }\n", "decimal from 0 up"),
     "a country that is none": (TENANTS + "  prices = { China = { service = 1 } }\n", "prices"),
+    "a price beyond reason": (TENANTS + "  prices = { CN = { service = 1e999999 } }\n", "decimal from 0 up"),
+    "a token with a line break": (TENANTS.replace(META_TOKEN, META_TOKEN + "\\n"), "access_token"),
+    "a secret with a line break": (TENANTS.replace(ACCESS_SECRET, ACCESS_SECRET + "\\n"), "access_secret"),
+    "a number with a line break": (TENANTS.replace(f'"{PHONE}"', f'"{PHONE}\\n"'), "number"),
+    "a port that is none": (TENANTS + '  webhook = "https://shop.example:99999/"\n', "webhook must be an absolute"),
+    "a date": (TENANTS + "  name2 = 2020-01-01\n", "a date has no place"),
     "an unknown policy": (TENANTS + '  settle_policy = "guess"\n', "settle_policy"),
 }
 

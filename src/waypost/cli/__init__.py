@@ -43,6 +43,8 @@ def main() -> None:
     except CommandFailed as failed:
         print(f"waypost: {failed}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)  # what a shell expects of a program that Ctrl-C has ended
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has seen enough
         sys.exit(1)

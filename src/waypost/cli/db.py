@@ -1,5 +1,6 @@
 """`waypost db`: bring the embedded database up to date, look for damage, copy it."""
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -30,33 +31,33 @@ def upgrade(config: ConfigFile = None) -> None:
     """
     settings = read_settings(config)
     path = database_path(settings)
-    folder = DataDir(Path(settings.data_dir))
     with plain_failures():
-        _lock(folder)
-        try:
-            before = schema_version(path) if path.exists() else 0
-            now = upgrade_file(path)
-        finally:
-            folder.release()
+        before, now = run(_upgrade(settings, path))
     print(f"schema version {now}, nothing to do" if before == now else f"schema version {before} became {now}")
 
 
-def _lock(folder: DataDir) -> None:
-    try:
-        run(folder.lock())
-    except DataDirBusy as busy:
-        where = f" at {busy.owner.url}" if busy.owner else ""
-        raise CommandFailed(
-            f"a gateway runs on {folder.path}{where}: it upgraded the database when it started; to upgrade for a newer "
-            "program, stop the gateway first"
-        ) from None
+async def _upgrade(settings: Settings, path: Path) -> tuple[int, int]:
+    """Upgrade while owning the folders; return the schema's version before and after."""
+    with contextlib.ExitStack() as owned:
+        for folder in DataDir(Path(settings.data_dir)).with_that_of(path):
+            try:
+                await folder.lock()
+            except DataDirBusy as busy:
+                where = f" at {busy.owner.url}" if busy.owner else ""
+                raise CommandFailed(
+                    f"a gateway runs on {folder.path}{where}: it upgraded the database when it started; to upgrade for "
+                    "a newer program, stop the gateway first"
+                ) from None
+            owned.callback(folder.release)
+        return await asyncio.to_thread(lambda: (schema_version(path) if path.exists() else 0, upgrade_file(path)))
 
 
 @app.command("check")
 def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Look for damaged pages and for rows that hang on nothing; also while a gateway is running. Exits 1 if any."""
     path = existing_database(read_settings(config))
-    problems = [printable(problem) for problem in check_file(path)]
+    with plain_failures():
+        problems = [printable(problem) for problem in check_file(path)]
     if as_json:
         print(msgspec.json.encode({"database": str(path), "problems": problems}).decode())
     else:

@@ -84,7 +84,7 @@ async def _numbers(questions: MetaQuestions, phones: list[BusinessPhone]) -> lis
         names = _some([phone.number for phone in left])
         found.append(
             Finding(
-                status="problem",
+                status="warning",
                 subject="numbers",
                 found=f"Meta does not list them under their WABA: {names}",
                 advice="correct waba_id and phone_number_id in the tenant file",
@@ -121,7 +121,7 @@ async def _about_stranger(questions: MetaQuestions, phone: BusinessPhone) -> Fin
     except NotAnswered as answer:
         return _refused(subject, answer)
     return Finding(
-        status="problem",
+        status="warning",
         subject=subject,
         found=f"Meta knows phone number id {phone.phone_number_id}, but not as one of WABA {phone.waba_id}",
         advice="put it under its own WABA in the tenant file, else templates are looked up in the wrong one",

@@ -44,7 +44,7 @@ def choose(tenants: Tenants, account: Account, message: MtRequest) -> Route:
         raise ApplicationUnavailable("no enabled application of this account has this appkey")
     phone = tenants.phones.get(message.business_phone)
     waba = tenants.waba_of(phone) if phone is not None else None
-    if phone is None or waba is None or waba.account not in (None, account.name):
+    if phone is None or waba is None or not _may_use(waba, account):
         raise PhoneUnknown("no WhatsApp number of this account")
     if phone.number not in application.phones:
         raise PhoneNotBound("bind the number to the application")
@@ -59,6 +59,11 @@ def choose(tenants: Tenants, account: Account, message: MtRequest) -> Route:
         category=category,
         price=None if price is None else f"{price:f}",
     )
+
+
+def _may_use(waba: Waba, account: Account) -> bool:
+    """Tell whether the numbers of a WABA exist for an account: they are nobody's, its own, or shared."""
+    return waba.account in (None, account.name) or waba.shared
 
 
 def _check_template(tenants: Tenants, waba: Waba, application: Application, message: TemplateMessage) -> str:

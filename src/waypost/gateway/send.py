@@ -64,30 +64,52 @@ class Sender:
         self._clock = clock
         self._limits = limits
         self._owner = clock.uuid7_hex()  # names this process in leases
-        self._in_flight: dict[str, asyncio.Future[Message]] = {}
+        self._in_flight: dict[tuple[str, str], asyncio.Future[Message]] = {}  # by account and key
 
     @property
     def in_flight(self) -> int:
-        """How many messages are between their accept commit and their answer."""
+        """How many requests are between their check and their answer."""
         return len(self._in_flight)
 
     async def submit(self, tenants: Tenants, caller: Caller, request: MtRequest, line: WideLine) -> str:
         """Send one authenticated, decoded request and return the message id that the customer sees.
 
-        Raises the `Failure` to answer. No refusal is raised before the request was looked up among earlier ones,
-        because a repeat gets the first answer, whatever has changed meanwhile (decision D5).
+        Requests with the same key go one after the other, and who waited gets the first answer. Raises the `Failure`
+        to answer.
         """
-        key = repeats.key_of(request.cus_message_id, caller.sign)
+        name = caller.account.name, repeats.key_of(request.cus_message_id, caller.sign)
+        while (twin := self._in_flight.get(name)) is not None:
+            await asyncio.wait((twin,))
+            if not twin.cancelled():
+                line.note(repeat=True, message_id=twin.result().id)
+                repeats.check_same(twin.result(), request)
+                return repeats.answer_of(twin.result())
+        done = asyncio.get_running_loop().create_future()
+        self._in_flight[name] = done  # before the first await, so that no repeat can miss it
         try:
-            if self.in_flight >= self._limits.in_flight:
+            row = await self._submit(tenants, caller, request, line)
+            done.set_result(row)
+            return repeats.answer_of(row)
+        finally:
+            del self._in_flight[name]
+            done.cancel()  # nothing was journalled: who waited tries for himself
+
+    async def _submit(self, tenants: Tenants, caller: Caller, request: MtRequest, line: WideLine) -> Message:
+        """Return the row of the message, sent now or earlier.
+
+        No refusal is raised before the request was looked up among earlier ones, because a repeat gets the first
+        answer, whatever has changed meanwhile (decision D5).
+        """
+        try:
+            if self.in_flight > self._limits.in_flight:
                 raise SystemBusy("too many messages under way; try again in a moment")
             route = routing.choose(tenants, caller.account, request)
         except Failure as refusal:
-            earlier = await self._held(caller.account.name, key)
+            earlier = await self._held(caller.account.name, repeats.key_of(request.cus_message_id, caller.sign))
             if earlier is None or repeats.may_try_again(earlier, caller.sign):
                 raise
             line.note(repeat=True, refusal_overruled=refusal.code)
-            return await self._first_answer(earlier, request)
+            return await self._earlier(earlier, request)
         message = await self._prepare(caller, request, route, line)
         return await self._send_once(message, request, route, line)
 
@@ -152,27 +174,20 @@ class Sender:
             raise SystemBusy(f"journal unavailable: {error}") from None
         return known or given
 
-    async def _send_once(self, message: Message, request: MtRequest, route: routing.Route, line: WideLine) -> str:
-        done = asyncio.get_running_loop().create_future()
-        self._in_flight[message.id] = done  # before the commit, so that no repeat can miss it
+    async def _send_once(self, message: Message, request: MtRequest, route: routing.Route, line: WideLine) -> Message:
         try:
-            try:
-                accepted = await self._store.accept(message)
-            except StoreUnavailable as error:
-                raise SystemBusy(f"journal unavailable: {error}") from None
-            line.lap("journal_ms")
-            if not accepted.is_new:
-                line.note(repeat=True, message_id=accepted.message.id)
-                return await self._first_answer(accepted.message, request)
-            answer = await self._post(message, route)
-            line.lap("meta_ms")
-            row = await self._record(message, answer, line)
-            line.lap("outcome_ms")
-            done.set_result(row)
-            return repeats.answer_of(row)
-        finally:
-            del self._in_flight[message.id]
-            done.cancel()  # who waits for a message that went wrong looks into the journal instead
+            accepted = await self._store.accept(message)
+        except StoreUnavailable as error:
+            raise SystemBusy(f"journal unavailable: {error}") from None
+        line.lap("journal_ms")
+        if not accepted.is_new:
+            line.note(repeat=True, message_id=accepted.message.id)
+            return await self._earlier(accepted.message, request)
+        answer = await self._post(message, route)
+        line.lap("meta_ms")
+        row = await self._record(message, answer, line)
+        line.lap("outcome_ms")
+        return row
 
     async def _post(self, message: Message, route: routing.Route) -> MetaAnswer:
         if self._clock.now_ms() + self._limits.post_ms > message.lease_until_ms:
@@ -195,22 +210,21 @@ class Sender:
             line.note(outcome_not_journalled=f"{type(error).__name__}: {error}")
             return message
 
-    async def _first_answer(self, earlier: Message, request: MtRequest) -> str:
-        """Answer a repeat as the first was answered, waiting for it if it is still under way."""
+    async def _earlier(self, earlier: Message, request: MtRequest) -> Message:
+        """Return the row that a repeat is answered from, waiting while another process is still sending it.
+
+        One of ours that says `sending` is not under way any more, or this request would have waited for it: its outcome
+        could not be journalled.
+        """
         repeats.check_same(earlier, request)
-        while earlier.state == State.SENDING and self._clock.now_ms() < earlier.lease_until_ms:
-            done = self._in_flight.get(earlier.id)
-            if done is not None:
-                await asyncio.wait((done,))
-                if not done.cancelled():
-                    return repeats.answer_of(done.result())
-            elif earlier.owner != self._owner:
-                await self._clock.sleep(_POLL_S)
-            now_held = await self._held(earlier.account, earlier.key) or earlier
-            if done is None and earlier.owner == self._owner and now_held.id == earlier.id:
-                return repeats.answer_of(now_held)  # if it still says `sending` its outcome could not be journalled
-            earlier = now_held
-        return repeats.answer_of(earlier)
+        while (
+            earlier.state == State.SENDING
+            and earlier.owner != self._owner
+            and self._clock.now_ms() < earlier.lease_until_ms
+        ):
+            await self._clock.sleep(_POLL_S)
+            earlier = await self._held(earlier.account, earlier.key) or earlier
+        return earlier
 
 
 def _outcome(message: Message, answer: MetaAnswer, now_ms: int) -> Outcome:

@@ -1,8 +1,8 @@
 """The tenant file: from TOML to tenant objects, or one clear complaint."""
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date, time
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -12,11 +12,14 @@ from msgspec import Meta
 from waypost.gateway.tenants import TenantObject
 from waypost.model import Account, Application, BusinessPhone, CategoryPrices, KeyPair, Template, Waba
 
-Digits = Annotated[str, Meta(pattern=r"^\d{6,15}$", description="digits with country code")]
-Name = Annotated[str, Meta(pattern=r"^[!-~]{1,128}$", description="printable, without spaces")]
-GraphId = Annotated[str, Meta(pattern=r"^\d{1,32}$", description="Meta's decimal id")]
-Secret = Annotated[str, Meta(min_length=1)]
+# \Z and not $: a value read from a file often ends with a line break, which would never fit what is compared with it
+Digits = Annotated[str, Meta(pattern=r"^[0-9]{6,15}\Z", description="digits with country code")]
+Name = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z", description="printable, without spaces")]
+GraphId = Annotated[str, Meta(pattern=r"^[0-9]{1,32}\Z", description="Meta's decimal id")]
+Token = Annotated[str, Meta(pattern=r"^[!-~]+\Z", description="printable ASCII without spaces or line break")]
+Secret = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z", description="without control characters or line break")]
 ENV = "env:"
+DEAREST = 1_000_000  # no message costs that; a slip in an exponent does
 
 
 class TenantFileInvalid(Exception):
@@ -33,7 +36,7 @@ class TemplateTable(_Table):
     name: Name
     language: Name
     category: Literal["MARKETING", "UTILITY", "AUTHENTICATION"] | None = None
-    status: str = "APPROVED"
+    status: Annotated[str, Meta(pattern=r"^[A-Z_]{1,40}\Z", description="as Meta writes it: APPROVED")] = "APPROVED"
     components: tuple[dict[str, Any], ...] | None = None
 
 
@@ -49,9 +52,9 @@ class WabaTable(_Table):
     """`[[wabas]]`."""
 
     waba_id: GraphId
-    access_token: Secret
+    access_token: Token
     account: str | None = None
-    app_secret: Secret | None = None
+    app_secret: Token | None = None
     sync_templates: bool = False
     shared: bool = False
     inbound_application: str | None = None
@@ -80,8 +83,8 @@ class ApplicationTable(_Table):
     events: tuple[str, ...] | None = None
     preflight: Literal["refuse", "warn", "off"] = "refuse"
     ttl: dict[Literal["marketing", "utility", "authentication", "service"], Annotated[int, Meta(ge=1)]] = {}
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "USD"
-    prices: dict[Annotated[str, Meta(pattern=r"^([A-Z]{2}|\*)$")], CategoryPrices] | None = None
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
+    prices: dict[Annotated[str, Meta(pattern=r"^([A-Z]{2}|\*)\Z")], CategoryPrices] | None = None
 
 
 class AccountTable(_Table):
@@ -117,6 +120,8 @@ def read(text: str, environment: Mapping[str, str]) -> dict[str, Any]:
             return {name: resolve(item, f"{path}.{name}" if path else name) for name, item in value.items()}
         if isinstance(value, list):
             return [resolve(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        if isinstance(value, date | time):  # a datetime is a date
+            raise TenantFileInvalid(f"{path}: a date has no place in a tenant file; write it in quotes")
         if isinstance(value, str) and value.startswith(ENV):
             name = value.removeprefix(ENV)
             if not environment.get(name):
@@ -183,18 +188,26 @@ def _accounts(file: TenantFile) -> Iterator[TenantObject]:
 def _check_prices(application: ApplicationTable) -> None:
     for country, prices in (application.prices or {}).items():
         for category, price in msgspec.structs.asdict(prices).items():
-            if price is not None and not (price.is_finite() and price >= 0):
+            if price is not None and not (price.is_finite() and 0 <= price <= DEAREST and price == round(price, 6)):
                 raise TenantFileInvalid(
-                    f"application {application.appkey}: the {category} price of {country} must be a decimal from 0 up"
+                    f"application {application.appkey}: the {category} price of {country} must be a decimal from 0 up, "
+                    "with at most 6 places"
                 )
 
 
 def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
+        port = parts.port  # raises where it is no port
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"[\s\x00-\x1f]", url)
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and port != 0
+        and url.isprintable()
+        and " " not in url
+    )
 
 
 def _check_unique(found: list[TenantObject]) -> None:

@@ -6,7 +6,7 @@ import structlog
 
 from waypost.clock import Clock
 from waypost.model import Noun
-from waypost.store.base import Store, StoreUnavailable
+from waypost.store.base import Store
 
 log = structlog.get_logger("waypost.upkeep")
 
@@ -50,8 +50,8 @@ class Upkeep:
             await self._clock.sleep(_LEASE_ROUND_S)
             try:
                 ended = await self._store.expire_leases(self._clock.now_ms(), all_owners=False)
-            except StoreUnavailable as error:
-                log.warning("leases_delayed", reason=str(error))
+            except Exception as error:  # whatever it is: leases must go on ending
+                log.warning("leases_delayed", reason=f"{type(error).__name__}: {error}")
                 continue
             for message in ended:
                 log.warning("message_unknown", message_id=message.id, state=message.state, reason="lease ended")
@@ -60,8 +60,8 @@ class Upkeep:
         while True:
             try:
                 more = await self.purge()
-            except StoreUnavailable as error:
-                log.warning("purge_delayed", reason=str(error))
+            except Exception as error:
+                log.warning("purge_delayed", reason=f"{type(error).__name__}: {error}")
                 more = 0
             await self._clock.sleep(_PURGE_PAUSE_S if more else _PURGE_ROUND_S)
 

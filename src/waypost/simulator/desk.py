@@ -29,7 +29,7 @@ class Unknown(Exception):
 class Advance(msgspec.Struct, forbid_unknown_fields=True):
     """Body of POST /_simulator/clock."""
 
-    advance_s: Annotated[float, msgspec.Meta(ge=0)]
+    advance_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)]  # 31 years
 
 
 class Report(msgspec.Struct, forbid_unknown_fields=True):

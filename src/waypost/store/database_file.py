@@ -45,13 +45,18 @@ def _copy(origin: apsw.Connection, target: str | Path) -> None:
 
 
 def check_file(path: str | Path) -> list[str]:
-    """Return what is wrong with a journal, a line each; empty if nothing is."""
+    """Return what is wrong with a journal, a line each; empty if nothing is.
+
+    Raises `StoreUnavailable` where it can't be looked at, which says nothing about the journal.
+    """
     try:
         connection = open_connection(str(path), read_only=True)
         try:
             return problems_of(connection)
         finally:
             connection.close(True)
+    except (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError, apsw.BusyError, apsw.IOError) as error:
+        raise unavailable(error, path) from error
     except (apsw.Error, StoreUnavailable) as error:
         return [str(unavailable(error, path))]
 

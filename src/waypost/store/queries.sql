@@ -66,7 +66,12 @@ UPDATE message SET
     state = CASE WHEN :rank > rank THEN :state ELSE state END,
     rank = CASE WHEN :rank > rank THEN :rank ELSE rank END
 WHERE id = :id
-RETURNING account, key;
+RETURNING account, key, category;
+
+-- name: wipe_secret_body
+-- A one-time password is forgotten as soon as nothing can come of it any more (decision D15).
+UPDATE message SET body = NULL
+WHERE id = :id AND category = 'authentication' AND state IN ('rejected', 'failed', 'delivered', 'read') AND body IS NOT NULL;
 
 -- === Meta's ids ===
 

@@ -12,6 +12,7 @@ from waypost.store.session import Session
 # `wp1.<hex of the message id>.<attempt>.<random hex>`: what the gateway puts in place of missing opaque data.
 _TOKEN = re.compile(r"wp1\.([0-9a-f]{32})\.\d{1,9}\.[0-9a-f]{32}")
 
+AUTHENTICATION = "authentication"  # the category of templates that carry one-time passwords
 CLOCK_TOLERANCE_MS = 1_000  # Meta's clock may be this much behind ours
 
 
@@ -127,8 +128,10 @@ def attach(session: Session, message_id: str, event: StatusEvent, received_at_ms
     state, rank = STATUS_RANK.get(event.status, (State.ACCEPTED, RANK_ACCEPTED))
     row = session.row("advance", id=message_id, state=state, rank=rank)
     if row is not None:
-        account, key = row
+        account, key, category = row
         session.run("set_reuse", reuse=Reuse.NEVER, key=str(key), account=str(account), message_id=message_id)
+        if category == AUTHENTICATION:
+            session.run("wipe_secret_body", id=message_id)
     session.run("leave_work", id=message_id)
     return True
 

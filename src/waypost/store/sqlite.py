@@ -38,13 +38,14 @@ class SqliteStore(Store):
         self._clock = clock
         self._writer = GroupWriter(self._path, effects)
         self._reader: Reader | None = None
+        self._walker: Reader | None = None  # for what may walk the whole journal, so that no look-up waits for it
 
     async def open(self) -> None:
         """Create or upgrade the schema and start to write; raises `StoreUnavailable` with a line that says why not."""
         await self._writer.start(lambda connection: upgrade(connection, self._clock.now_ms()))
         if self._path == MEMORY:
             return
-        self._reader = Reader(self._path)
+        self._reader, self._walker = Reader(self._path), Reader(self._path)
         try:
             # Reads at once: from now on the log stays open, and can be read even where nothing more can be written.
             await self._rows("read_mark", name=_LAST_PROBE)
@@ -54,12 +55,13 @@ class SqliteStore(Store):
 
     def open_read_only(self) -> None:
         """Open for looking alone, beside whoever writes: the schema stays as it is, a write is `StoreUnavailable`."""
-        self._reader = Reader(self._path)
+        self._reader, self._walker = Reader(self._path), Reader(self._path)
 
     async def close(self) -> None:
         """Write what waits and let go of the file; a second call does nothing."""
-        reader, self._reader = self._reader, None
-        if reader is not None:
+        readers = [reader for reader in (self._reader, self._walker) if reader is not None]
+        self._reader = self._walker = None
+        for reader in readers:
             await reader.stop()
         await self._writer.stop()  # last, because the last one to leave folds the log into the file
 
@@ -128,17 +130,18 @@ class SqliteStore(Store):
         elif kind := _WORK_OF_STATE.get(state):
             rows = await self._rows("newest_in_work", kind=kind, state=state, **where)
         else:
-            rows = await self._rows("newest_of_state", state=state, **where)
+            rows = await self._read(lambda session: session.rows("newest_of_state", state=state, **where), walk=True)
         messages = messages_of(rows[:limit])
         return Page(messages=messages, next_cursor=messages[-1].id if len(rows) > limit else None)
 
     async def _rows(self, query: str, **values: Value) -> Sequence[Row]:
         return await self._read(lambda session: session.rows(query, **values))
 
-    async def _read(self, work: Callable[[Session], Result]) -> Result:
-        if self._reader is None:  # in memory there is but one connection; a store that isn't open says so there
+    async def _read(self, work: Callable[[Session], Result], *, walk: bool = False) -> Result:
+        reader = self._walker if walk else self._reader
+        if reader is None:  # in memory there is but one connection; a store that isn't open says so there
             return await self._writer.run(None, work)
-        return await self._reader.run(work)
+        return await reader.run(work)
 
     # --- upkeep ---
 

@@ -5,6 +5,7 @@ from waypost.store.base import Accepted, TenantRow, WebhookEffect, WebhookReceip
 from waypost.store.rows import message_of, values_of
 from waypost.store.session import Session
 from waypost.store.settling import (
+    AUTHENTICATION,
     attach,
     attach_parked,
     bind,
@@ -42,6 +43,8 @@ def record_outcome(session: Session, outcome: Outcome) -> Message:
     reuse = outcome.reuse if message.meta_message_id is None else Reuse.NEVER  # a Meta id proves that it left
     session.run("set_reuse", reuse=reuse, key=outcome.key, account=outcome.account, message_id=message.id)
     session.run("leave_work", id=message.id)
+    if message.category == AUTHENTICATION:
+        session.run("wipe_secret_body", id=message.id)
     if message.state == State.UNKNOWN:
         leave_in_doubt(session, message, outcome.at_ms)
     attached = outcome.meta_message_id is not None and attach_parked(

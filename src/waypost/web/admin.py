@@ -59,7 +59,7 @@ class AdminApi:
         if state is not None and state not in set(State):
             return reply({"error": f"state must be one of {', '.join(State)}"}, 400)
         limit = query.get("limit", "50")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_PAGE):
+        if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= MAX_PAGE):
             return reply({"error": f"limit must be a number from 1 to {MAX_PAGE}"}, 400)
         page = await self._store.list(state=state, limit=int(limit), cursor=query.get("cursor"))
         return reply({"messages": [summary(message) for message in page.messages], "next_cursor": page.next_cursor})

@@ -8,7 +8,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_DRAIN_BYTES = 16 * 1_048_576  # how much of a body that is too large is read on, so that the client can read the answer
 _JSON = (b"content-type", b"application/json")
 _CLOSE = (b"connection", b"close")
 
@@ -22,7 +21,10 @@ class ClientGone(Exception):
 
 
 async def read_body(receive: Receive, max_bytes: int, timeout_s: float) -> bytes:
-    """Read a whole body; raises `BodyRefused` if it is too large or not there in time, `ClientGone` on a hang-up."""
+    """Read a whole body; raises `BodyRefused` if it is too large or not there in time, `ClientGone` on a hang-up.
+
+    One that is too large is read on and dropped, so that the client can read the answer.
+    """
     chunks: list[bytes] = []
     size = 0
     try:
@@ -37,7 +39,7 @@ async def read_body(receive: Receive, max_bytes: int, timeout_s: float) -> bytes
                     chunks.append(chunk)
                 else:
                     chunks.clear()
-                if not message.get("more_body", False) or size > max_bytes + _DRAIN_BYTES:
+                if not message.get("more_body", False):
                     break
     except TimeoutError:
         raise BodyRefused(f"the body did not arrive within {timeout_s:g} s") from None
