@@ -1,0 +1,1 @@
+"""What may be done on the network at the word of somebody we don't trust."""
