@@ -39,6 +39,10 @@ class Clock:
         """Return 128 unguessable bits as 32 hex digits."""
         return self._entropy.take(16).hex()
 
+    def chance(self) -> float:
+        """Return a random number from 0 up to but not including 1."""
+        return int.from_bytes(self._entropy.take(6)) / (1 << 48)
+
 
 class Entropy:
     """Hands out unguessable bytes from a block read ahead: one system call serves hundreds of messages.

@@ -197,6 +197,84 @@ class StatusRecord(Noun, frozen=True, kw_only=True):
     raw: str = "{}"
 
 
+# --- callbacks ---------------------------------------------------------------------------------------------------
+
+
+class CallbackKind(StrEnum):
+    """What a callback tells: a status of a message, something a recipient wrote, an event of template or account."""
+
+    STATUS = "status"
+    INBOUND = "inbound"
+    EVENT = "event"
+
+
+class CallbackState(StrEnum):
+    """Where a callback stands; a claim is a lease on its due time, so there is no state for it."""
+
+    DUE = "due"
+    DONE = "done"
+    ABANDONED = "abandoned"
+
+
+class CallbackDraft(Noun, frozen=True, kw_only=True):
+    """A callback as the gateway wants it when the event behind it is journalled."""
+
+    account: str
+    appkey: str
+    url: str
+    endpoint: str  # "<account> <origin of the URL>": what fails together
+    kind: CallbackKind
+    body: bytes
+    access_key: str | None = None  # the key pair that sent the message; None: the account's first
+    message_id: str | None = None
+    status: str | None = None
+    rank: int = 0  # orders the callbacks of one message; 0 for everything else
+    once: str | None = None  # a key that may be journalled only once: what drops Meta's repeats of inbound messages
+
+
+class Callback(Noun, frozen=True, kw_only=True):
+    """A row of the outbox. Times are epoch milliseconds."""
+
+    id: str
+    account: str
+    appkey: str
+    url: str
+    endpoint: str
+    kind: CallbackKind
+    body: bytes
+    access_key: str | None
+    message_id: str | None
+    status: str | None
+    rank: int
+    state: CallbackState
+    created_at_ms: int
+    attempts: int
+    first_attempt_at_ms: int | None = None
+    settled_at_ms: int | None = None  # when it became done or abandoned
+    http_status: int | None = None  # of the last attempt
+    error: str | None = None  # of the last attempt
+
+
+class Attempt(Noun, frozen=True, kw_only=True):
+    """One try to push a callback, counted from 1; `http_status` is None where there was no complete answer."""
+
+    callback_id: str
+    number: int
+    at_ms: int
+    duration_ms: int
+    http_status: int | None = None
+    error: str | None = None
+    excerpt: str | None = None  # of the receiver's answer
+
+
+class AttemptOutcome(Noun, frozen=True, kw_only=True):
+    """What one attempt leads to: the callback is done, due again at a time, or abandoned."""
+
+    attempt: Attempt
+    state: CallbackState
+    due_at_ms: int | None = None
+
+
 # --- the lattice (decision D7) -----------------------------------------------------------------------------------
 
 # The headline of a message is the state with the highest rank seen, whatever the order in which reports arrive.
@@ -213,5 +291,8 @@ STATUS_RANK: dict[str, tuple[State, int]] = {
     "failed": (State.FAILED, 50),
     "delivered": (State.DELIVERED, 60),
     "read": (State.READ, 70),
-    "played": (State.READ, 70),
+    "played": (State.READ, 75),  # no further than read, but it follows it: its callback waits for that of `read`
 }
+
+# Which status Meta normally reports before another; a callback whose predecessor has not been seen is held a moment.
+PREDECESSOR: dict[str, str] = {"delivered": "sent", "read": "delivered", "played": "read"}

@@ -80,7 +80,7 @@ class HeaderInvalid(AuthenticationFailed):
     code = 1002
     text = "Authentication failed (parameter error)"
     meaning = "bizType is not 2, or action is not the one of this endpoint."
-    advice = "Send bizType 2 and, on /api/wa/mt, action mt."
+    advice = "Send bizType 2 and action mt."
 
 
 class SignatureInvalid(AuthenticationFailed):

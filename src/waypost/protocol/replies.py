@@ -23,7 +23,11 @@ _encoder = msgspec.json.Encoder()
 
 def success(message_id: str, trace_id: str) -> bytes:
     """Return the answer to an accepted message: code 0 and the id under which callbacks will name it."""
-    data = {"messaging_product": "whatsapp", "messages": [{"id": message_id}]}
+    return answered({"messaging_product": "whatsapp", "messages": [{"id": message_id}]}, trace_id)
+
+
+def answered(data: object, trace_id: str) -> bytes:
+    """Return the answer to any other request that was served: code 0 and its data."""
     return _encoder.encode(Reply(0, SUCCESS_TEXT, data, trace_id))
 
 

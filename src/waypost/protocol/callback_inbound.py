@@ -1,0 +1,136 @@
+"""What a customer receives when a recipient writes: one inbound message, with who wrote it.
+
+Pure and total. Meta's message is carried as it is, but for what NxCloud's callbacks say in another way: a voice note is
+`voice`, coordinates are numbers, ids and times are strings, and there is a `cost`.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from waypost.model import Noun
+from waypost.protocol.callback_bodies import CDR_SERVICE, UPLINK, contacts_told, cost, message_envelope
+from waypost.protocol.callback_json import as_number, as_object, as_text, as_whole, read_object, write
+
+# Meta documents seconds and has sent milliseconds; no time in seconds reaches this before the year 5138.
+FIRST_MILLISECONDS = 10**11
+UNKNOWN = "unknown"  # Meta's own word for a message that it could not put into words
+_MEDIA = frozenset({"image", "video", "audio", "voice", "document", "sticker"})
+_NO_WIRE_IDS: Mapping[str, str] = {}
+
+
+class Inbound(Noun, frozen=True, kw_only=True):
+    """The inbound messages of one change of a webhook, read once for however many callbacks."""
+
+    messages: tuple[dict[str, Any], ...]
+    contacts: tuple[dict[str, object], ...]
+    metadata: dict[str, str]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Meta's ids of the messages, in their order; "" for one that has none."""
+        return tuple(as_text(message.get("id")) or "" for message in self.messages)
+
+    @property
+    def references(self) -> frozenset[str]:
+        """Meta's ids of the messages that these reply or react to."""
+        found = (as_text(place.get(name)) for message in self.messages for place, name in _references(message))
+        return frozenset(meta_id for meta_id in found if meta_id)
+
+
+def read_inbound(value: str | bytes) -> Inbound:
+    """Read the `value` of a change of Meta's field `messages`; what is no message keeps its place, as an empty one."""
+    members = read_object(value)
+    messages = members.get("messages")
+    metadata = as_object(members.get("metadata"))
+    texts = {name: as_text(metadata.get(name)) for name in ("display_phone_number", "phone_number_id")}
+    return Inbound(
+        messages=tuple(as_object(message) for message in messages) if isinstance(messages, list) else (),
+        contacts=tuple(contacts_told(members.get("contacts"))),
+        metadata={name: text for name, text in texts.items() if text is not None},
+    )
+
+
+def inbound_body(
+    value: str | bytes | Inbound,
+    index: int,
+    *,
+    waba_id: str,
+    app_id: int,
+    business_phone: str,
+    currency: str | None = None,
+    wire_ids: Mapping[str, str] = _NO_WIRE_IDS,
+) -> bytes:
+    """Return the callback of one inbound message: the `index`-th of a change, given as text or as read before.
+
+    `contacts` is never empty: where Meta sent none it is made from the sender. With a `currency` there is a `cost` of
+    0. `wire_ids` gives, by Meta's id, the id under which the customer knows a message it sent: what the inbound
+    message replies or reacts to is named by that, and Meta's id stands beside it as `meta_message_id`.
+    """
+    inbound = value if isinstance(value, Inbound) else read_inbound(value)
+    message = inbound.messages[index] if 0 <= index < len(inbound.messages) else {}
+    envelope = message_envelope(
+        app_id=app_id, business_phone=business_phone, waba_id=waba_id, metadata=inbound.metadata
+    )
+    told = _told(message, wire_ids)
+    if currency is not None:
+        told["cost"] = cost(str(told["id"]), Decimal(0), currency, cdr_type=CDR_SERVICE, direction=UPLINK)
+    return write(envelope | {"contacts": _contacts(inbound, message), "messages": [told]})
+
+
+def _told(message: Mapping[str, Any], wire_ids: Mapping[str, str]) -> dict[str, object]:
+    kind = as_text(message.get("type")) or UNKNOWN
+    members = dict(message)
+    if kind == "audio" and as_object(members.get("audio")).get("voice") is True:
+        kind = "voice"
+        members["voice"] = members.pop("audio")
+    if kind in _MEDIA and isinstance(members.get(kind), dict):
+        members[kind] = _medium(kind, members[kind])
+    if kind == "location" and isinstance(members.get("location"), dict):
+        place = members["location"]
+        members["location"] = place | {name: as_number(place.get(name)) for name in ("latitude", "longitude")}
+    members["context"] = as_object(members.get("context")) or None
+    for place, name in _references(message):
+        wire_id = wire_ids.get(as_text(place.get(name)) or "")
+        if wire_id is not None:
+            where = "context" if name == "id" else "reaction"
+            members[where] = place | {name: wire_id, "meta_message_id": place[name]}
+    told: dict[str, object] = {
+        "from": as_text(message.get("from")) or "",
+        "id": as_text(message.get("id")) or "",
+        "timestamp": _seconds(message.get("timestamp")),
+        "type": kind,
+    }
+    return told | {name: member for name, member in members.items() if name not in told and name != "cost"}
+
+
+def _medium(kind: str, medium: Mapping[str, object]) -> dict[str, object]:
+    """Leave out Meta's `url`, which needs the gateway's own token, and the flag that `voice` as a type replaces."""
+    dropped = {"url", "voice"} if kind in ("audio", "voice") else {"url"}
+    return {name: member for name, member in medium.items() if name not in dropped}
+
+
+def _references(message: Mapping[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Return the places where a message names another: the object and the name of its member."""
+    places = ((as_object(message.get("context")), "id"), (as_object(message.get("reaction")), "message_id"))
+    return [(place, name) for place, name in places if name in place]
+
+
+def _seconds(timestamp: object) -> str | None:
+    at = as_whole(timestamp)
+    if at is None or at < 0:
+        return None
+    return str(at // 1000 if at >= FIRST_MILLISECONDS else at)
+
+
+def _contacts(inbound: Inbound, message: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return who wrote: the contacts with the sender's ids, else the only contact of the only message, else the ids."""
+    ids = {"wa_id": as_text(message.get("from")), "user_id": as_text(message.get("from_user_id"))}
+    fitting = [
+        contact
+        for contact in inbound.contacts
+        if any(found is not None and contact.get(name) == found for name, found in ids.items())
+    ]
+    if not fitting and len(inbound.contacts) == len(inbound.messages) == 1:
+        fitting = list(inbound.contacts)
+    return fitting or [{**ids, "wa_id": ids["wa_id"] or ""}]
