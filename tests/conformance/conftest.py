@@ -2,5 +2,5 @@
 
 import pytest
 
-for name in ("store", "lookup", "status", "settling"):
+for name in ("store", "lookup", "status", "settling", "outbox", "claim", "attempt", "replay"):
     pytest.register_assert_rewrite(f"tests.conformance.{name}_suite")

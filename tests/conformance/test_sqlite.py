@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.attempt_suite import AbandonSuite, AttemptSuite
+from tests.conformance.claim_suite import ClaimSuite
 from tests.conformance.journal_rows import SteppedClock
+from tests.conformance.judging_suite import JudgeableSuite, JudgementSuite, OverrulingSuite
 from tests.conformance.lookup_suite import LookupSuite, PurgeSuite
+from tests.conformance.outbox_rows import Outlet, draft
+from tests.conformance.outbox_suite import EnteringSuite, OrderSuite
+from tests.conformance.replay_suite import ListSuite, ReplaySuite
 from tests.conformance.settling_suite import OpaqueSuite, TokenSuite
 from tests.conformance.status_suite import StatusSuite
 from tests.conformance.store_suite import KeySuite, OutcomeSuite
@@ -20,11 +26,16 @@ def clock() -> SteppedClock:
 
 @pytest.fixture(params=["file", "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedClock) -> AsyncIterator[SqliteStore]:
-    engine = SqliteStore(tmp_path / "waypost.db" if request.param == "file" else ":memory:", clock)
+    engine = SqliteStore(tmp_path / "waypost.db" if request.param == "file" else ":memory:", clock, draft=draft)
     await engine.open()
     yield engine
     assert await engine.check() == []
     await engine.close()
+
+
+@pytest.fixture
+def outlet(store: SqliteStore, clock: SteppedClock) -> Outlet:
+    return Outlet(store, clock)
 
 
 class TestKeys(KeySuite): ...
@@ -46,3 +57,33 @@ class TestTokens(TokenSuite): ...
 
 
 class TestOpaqueData(OpaqueSuite): ...
+
+
+class TestJudgeable(JudgeableSuite): ...
+
+
+class TestJudgements(JudgementSuite): ...
+
+
+class TestOverruling(OverrulingSuite): ...
+
+
+class TestEntering(EnteringSuite): ...
+
+
+class TestOrder(OrderSuite): ...
+
+
+class TestClaims(ClaimSuite): ...
+
+
+class TestAttempts(AttemptSuite): ...
+
+
+class TestAbandoning(AbandonSuite): ...
+
+
+class TestReplay(ReplaySuite): ...
+
+
+class TestCallbackLists(ListSuite): ...

@@ -8,7 +8,8 @@ import apsw
 import pytest
 
 from tests.conformance.journal_rows import SteppedClock, accepted, message
-from waypost.model import Message
+from tests.conformance.judging_suite import received
+from waypost.model import Callback, Message
 from waypost.store.base import StoreUnavailable
 from waypost.store.connection import open_connection
 from waypost.store.database_file import backup_file, check_file, schema_version, upgrade_file
@@ -17,7 +18,16 @@ from waypost.store.schema import migrations, newest_version
 from waypost.store.sqlite import SqliteStore
 
 # Statements that may walk a table, because that is what they are for.
-WALKS = {"count_work", "newest", "newest_of_state", "oldest", "tenants", "orphans", "purge_webhooks"}
+WALKS = {
+    "due_endpoints",
+    "newest",
+    "newest_of_state",
+    "oldest",
+    "orphans",
+    "purge_webhooks",
+    "reported_phones",
+    "tenants",
+}
 
 
 @pytest.fixture
@@ -55,6 +65,11 @@ def test_columns_of_message_are_the_fields_of_the_struct_in_order(path: Path) ->
     assert tuple(columns) == Message.__struct_fields__
 
 
+def test_columns_of_callback_begin_with_the_fields_of_the_struct_in_order(path: Path) -> None:
+    columns = [row[1] for row in run(path, "PRAGMA table_info(callback)")]
+    assert columns == [*Callback.__struct_fields__, "waits_since_ms"]
+
+
 @pytest.mark.parametrize("name", sorted(set(queries()) - WALKS))
 def test_statement_is_valid_and_walks_no_table(path: Path, name: str) -> None:
     plan = [str(row[3]) for row in run(path, f"EXPLAIN QUERY PLAN {queries()[name]}")]
@@ -65,6 +80,8 @@ def test_report_is_matched_within_its_pair_however_much_is_parked_for_the_phone(
     for name, expected in (
         ("settling_reports", "phone_number_id=? AND recipient=?"),
         ("settling_candidates", "scope=?"),
+        ("judgeable_of_phone", "kind=? AND scope>? AND scope<?"),
+        ("minute_from_the_end", "phone_number_id=?"),
     ):
         first, *_ = run(path, f"EXPLAIN QUERY PLAN {queries()[name]}")
         assert expected in str(first[3])
@@ -93,6 +110,20 @@ def test_upgrade_is_idempotent_and_recorded(path: Path) -> None:
     assert run(path, "SELECT version FROM schema_version ORDER BY version") == [(n,) for n in migrations()]
 
 
+async def test_journal_of_an_earlier_program_keeps_what_is_in_it(tmp_path: Path) -> None:
+    old, clock = tmp_path / "old.db", SteppedClock()
+    run(old, migrations()[1])
+    run(old, "CREATE TABLE schema_version (version BIGINT NOT NULL PRIMARY KEY, applied_at_ms BIGINT NOT NULL)")
+    run(old, "INSERT INTO schema_version VALUES (1, 0)")
+    run(old, "INSERT INTO work VALUES ('lease', '1/2', 0, 0, 'wamid.1')")
+    store = SqliteStore(old, clock)
+    await store.open()
+    assert await store.count_by_state() == {"lease": 1, "unsettled": 0}
+    assert await store.due_endpoints() == ()
+    await store.close()
+    assert schema_version(old) == newest_version()
+
+
 async def test_journal_of_a_newer_program_is_refused_untouched(path: Path) -> None:
     run(path, f"INSERT INTO schema_version VALUES ({newest_version() + 1}, 0)")
     refusal = f"schema version {newest_version() + 1}.*up to {newest_version()}"
@@ -102,6 +133,20 @@ async def test_journal_of_a_newer_program_is_refused_untouched(path: Path) -> No
         upgrade_file(path)
     assert run(path, "SELECT COUNT(*) FROM schema_version") == [(newest_version() + 1,)]
     assert "schema version" in check_file(path)[0]
+
+
+async def test_minutes_of_webhooks_are_written_once_and_kept_for_a_day(path: Path) -> None:
+    clock = SteppedClock()
+    store = SqliteStore(path, clock)
+    await store.open()
+    await received(store, clock, 24 * 60 + 5, "1", "2")
+    await store.close()
+    this_minute = clock.now_ms() // 60_000
+    for phone in ("1", "2"):
+        kept = run(
+            path, f"SELECT MIN(minute), MAX(minute), COUNT(*) FROM webhook_minute WHERE phone_number_id = '{phone}'"
+        )
+        assert kept == [(this_minute - 24 * 60, this_minute, 24 * 60 + 1)]
 
 
 async def test_backup_is_consistent_while_messages_come_in(tmp_path: Path) -> None:
@@ -157,9 +202,17 @@ async def test_backup_of_memory_is_refused(tmp_path: Path) -> None:
 def test_check_names_rows_that_hang_on_nothing(path: Path) -> None:
     run(path, "INSERT INTO work VALUES ('lease', '1/2', 0, 0, 'wamid.gone'), ('callback', 'x', 0, 0, 'cb1')")
     run(path, "INSERT INTO meta_id VALUES ('m', '1', 'acme', 'wamid.gone')")
+    run(path, "INSERT INTO attempt (callback_id, number, at_ms, duration_ms) VALUES ('cb2', 1, 0, 0)")
+    for callback_id, state in (("cb3", "due"), ("cb4", "done")):
+        columns = "id, state, account, appkey, url, endpoint, kind, body, rank, created_at_ms, attempts, waits_since_ms"
+        row = f"'{callback_id}', '{state}', 'a', 'a', 'u', 'e', 'event', x'', 0, 0, 0, 0"
+        run(path, f"INSERT INTO callback ({columns}) VALUES ({row})")
     assert check_file(path) == [
         "1 rows of meta_id belong to messages that are not there",
         "1 rows of work belong to messages that are not there",
+        "1 rows of work belong to due callbacks that are not there",
+        "1 rows of attempt belong to callbacks that are not there",
+        "1 rows of callback belong to entries of work that are not there",
     ]
 
 

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.journal_rows import SteppedClock, accepted, message, receipt, status, unknown
+from tests.conformance.outbox_rows import Outlet, draft
 from waypost.model import RANK_ACCEPTED, STATUS_RANK, Message, State
+from waypost.store.outbox import HOLD_MS
 from waypost.store.sqlite import SqliteStore
 
 VALUES = (*STATUS_RANK, "warning")
@@ -27,9 +29,11 @@ def posts(draw: st.DrawFn) -> list[list[str]]:
     return [group for group in groups if group]
 
 
-async def life(groups: list[list[str]], with_token: bool, answer_arrives: bool) -> tuple[Message, list[str]]:
+async def life(
+    groups: list[list[str]], with_token: bool, answer_arrives: bool
+) -> tuple[Message, list[str], list[str | None]]:
     clock = SteppedClock()
-    store = SqliteStore(":memory:", clock)
+    store = SqliteStore(":memory:", clock, draft=draft)
     await store.open()
     row = message(clock)
     await store.accept(row)
@@ -45,18 +49,20 @@ async def life(groups: list[list[str]], with_token: bool, answer_arrives: bool) 
         assert found.rank >= latest.rank, "the headline moved back"
         latest = found
     recorded = [record.status for record in await store.statuses(row.id)]
+    clock.wall_ms += HOLD_MS
+    told = await Outlet(store, clock).drain()
     await store.close()
-    return latest, recorded
+    return latest, recorded, told
 
 
 @settings(max_examples=100, deadline=None)
 @given(groups=posts(), with_token=st.booleans(), answer_arrives=st.booleans())
-def test_headline_is_the_highest_and_each_status_is_kept_once(
+def test_headline_is_the_highest_and_each_status_is_kept_and_told_once_in_order(
     groups: list[list[str]], with_token: bool, answer_arrives: bool
 ) -> None:
     if not with_token and not answer_arrives:
         answer_arrives = True  # one of the two has to tell whose statuses these are
-    found, recorded = asyncio.run(life(groups, with_token, answer_arrives))
+    found, recorded, told = asyncio.run(life(groups, with_token, answer_arrives))
     seen = {value for group in groups for value in group} - {OUTCOME}
     state, rank = max(
         [STATUS_RANK[value] for value in seen if value in STATUS_RANK] + [(State.ACCEPTED, RANK_ACCEPTED)],
@@ -64,3 +70,7 @@ def test_headline_is_the_highest_and_each_status_is_kept_once(
     )
     assert (found.state, found.rank, found.meta_message_id) == (state, rank, "wamid.META1")
     assert sorted(recorded) == sorted(seen)
+    ranks = [STATUS_RANK[value][1] for value in told if value is not None]
+    assert ranks == sorted(ranks)
+    assert {*told} == seen - {"warning"}
+    assert len(told) == len({*told})

@@ -2,7 +2,19 @@
 
 from typing import Protocol
 
-from waypost.model import Message, Noun, Outcome, StatusEvent, StatusRecord
+from waypost.model import (
+    Attempt,
+    AttemptOutcome,
+    Callback,
+    CallbackDraft,
+    CallbackKind,
+    CallbackState,
+    Message,
+    Noun,
+    Outcome,
+    StatusEvent,
+    StatusRecord,
+)
 
 
 class StoreUnavailable(Exception):
@@ -26,6 +38,8 @@ class WebhookReceipt(Noun, frozen=True):
     received_at_ms: int
     raw: bytes
     statuses: tuple[StatusEvent, ...] = ()
+    callbacks: tuple[CallbackDraft, ...] = ()  # for what is no status: inbound messages and events
+    phones: tuple[str, ...] = ()  # the phone number ids of ours that it speaks of, each once
 
 
 class WebhookEffect(Noun, frozen=True):
@@ -36,6 +50,13 @@ class WebhookEffect(Noun, frozen=True):
     parked: int = 0
 
 
+class Judgement(Noun, frozen=True, kw_only=True):
+    """That an unknown message is to be called failed, and the callback that tells it, if anybody wants to know."""
+
+    message_id: str
+    callback: CallbackDraft | None = None
+
+
 class TenantRow(Noun, frozen=True):
     """One tenant object as stored: its kind, its key, who created it, and its JSON text with secrets sealed."""
 
@@ -44,6 +65,36 @@ class TenantRow(Noun, frozen=True):
     origin: str  # "file" or "admin"
     enabled: bool
     spec: str
+
+
+class DueEndpoint(Noun, frozen=True, kw_only=True):
+    """An endpoint with callbacks that wait, and when the first of them is due."""
+
+    endpoint: str
+    due_at_ms: int
+
+
+class CallbackFilter(Noun, frozen=True, kw_only=True):
+    """Which callbacks are meant; every member that is given must fit.
+
+    `since_ms` (inclusive) and `until_ms` (exclusive) are about the creation.
+    """
+
+    ids: tuple[str, ...] | None = None
+    state: CallbackState | None = None
+    kind: CallbackKind | None = None
+    account: str | None = None
+    appkey: str | None = None
+    message_id: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+class CallbackPage(Noun, frozen=True, kw_only=True):
+    """One page of callbacks, oldest first, and the cursor of the next one (None at the end)."""
+
+    callbacks: tuple[Callback, ...]
+    next_cursor: str | None
 
 
 class Page(Noun, frozen=True):
@@ -93,8 +144,84 @@ class Store(Protocol):
         seconds; one that is still in flight makes the answer wait, so the status is parked, and so is one beside which
         another unexplained Meta id fits the same message); then the Meta id is bound to the message. A status that fits
         nothing is parked. Any status proves that Meta took the message: it is `accepted` at least, and its key is never
-        free again.
+        free again. The minute counts as one in which webhooks were received for each of the receipt's phones.
         """
+
+    async def judgeable(self, *, minutes: int, given_up_before_ms: int, limit: int) -> tuple[Message, ...]:
+        """Return unknown messages whose time is up (decision D6), at most `limit`, in no order.
+
+        Those are: messages since whose becoming unknown webhooks of their phone came in during `minutes` (1 or more)
+        later minutes of the clock, if a status of a later message of that phone is recorded; and all that became
+        unknown before `given_up_before_ms`.
+        """
+
+    async def fail_unknown(self, judgements: tuple[Judgement, ...], *, now_ms: int) -> tuple[Message, ...]:
+        """Call messages failed and enter their callbacks, in one transaction; return them as they are then.
+
+        One that is not unknown any more is left as it is, without a callback. The rest are provisional: a later status
+        finds them as before, and overrides. Their keys stay taken.
+        """
+
+    # --- the outbox ---
+    #
+    # Whoever builds a store gives it a function `draft(message, event) -> CallbackDraft | None`. Wherever a status
+    # event is recorded for the first time (record_webhook, record_outcome, expire_leases: also when it was parked), the
+    # draft's callback is entered in the same transaction: state `due`, and a `callback` entry in `work` (scope: the
+    # endpoint) due at the latest of: now; the outcome (now, while there is none) + 500 ms; now + 2 s if the status has
+    # a PREDECESSOR that is not recorded. When that one is recorded meanwhile, the 2 s are over. The function runs in
+    # the transaction with the message as the status left it; it must be pure and never raise: an error of its own
+    # fails the operation, which then changes nothing (Meta repeats its POST).
+
+    async def due_endpoints(self) -> tuple[DueEndpoint, ...]:
+        """Return every endpoint with callbacks that wait; the cost grows with the endpoints, not with the callbacks."""
+
+    async def next_due(self, endpoint: str) -> int | None:
+        """Return when the next callback of an endpoint is due (a claimed one: when its lease ends), or None."""
+
+    async def claim_callbacks(
+        self, endpoint: str, *, now_ms: int, lease_until_ms: int, limit: int, order_wait_ms: int
+    ) -> tuple[Callback, ...]:
+        """Lease due callbacks of one endpoint, earliest due first; their due time becomes the lease's end.
+
+        A callback of a message is passed over while another of the same message and URL with a lower rank is still due
+        and this one was created less than `order_wait_ms` ago; it becomes due again when that one is settled, or at the
+        end of its wait. Callbacks of one message that are equally ranked (group participants) don't wait for each
+        other. One claim passes over no more than 1,000: then it may return fewer than are due, and `next_due` says so.
+        Raises `ValueError` for a lease that ends before it begins.
+        """
+
+    async def record_attempts(self, outcomes: tuple[AttemptOutcome, ...]) -> None:
+        """Write what attempts came to, in one transaction; callbacks that waited for a settled one become due at once.
+
+        A first attempt that succeeds writes no attempt row: the callback's own row tells it. Otherwise the last 20
+        attempts are kept, numbered by the journal's own count. An outcome for a callback that is settled already, or
+        is gone, changes nothing. Raises `ValueError` for one that is due again at no time.
+        """
+
+    async def abandon_callbacks(self, endpoint: str, *, created_before_ms: int, now_ms: int, limit: int) -> int:
+        """Abandon due callbacks of an endpoint that are older than the horizon; return how many.
+
+        A callback that was replayed is as old as its replay.
+        """
+
+    async def callbacks(self, wanted: CallbackFilter, *, limit: int, cursor: str | None) -> CallbackPage:
+        """Return callbacks oldest first."""
+
+    async def count_callbacks(self, wanted: CallbackFilter) -> int:
+        """Return how many callbacks fit: the preview of a replay."""
+
+    async def replay_callbacks(self, wanted: CallbackFilter, *, now_ms: int, limit: int) -> tuple[str, ...]:
+        """Make settled callbacks that fit due again now, their attempts counted on; return the endpoint of each.
+
+        Oldest first, and only what was settled by `now_ms`: whoever repeats the call with the same time until nothing
+        comes back has replayed each once.
+        """
+
+    async def attempts(self, callback_id: str) -> tuple[Attempt, ...]:
+        """Return the kept attempts of a callback, oldest first."""
+
+    async def callbacks_of(self, message_id: str) -> tuple[Callback, ...]:
+        """Return the callbacks of a message, oldest first."""
 
     async def find_by_key(self, account: str, key: str, now_ms: int) -> Message | None:
         """Return the message that holds a key now, or None (also where the key has expired)."""
@@ -126,8 +253,9 @@ class Store(Protocol):
         """Wipe what has been kept long enough (decision D15) and return how many rows were touched.
 
         Bodies of messages created before the first bound, raw webhooks before the second, messages with all that hangs
-        on them (their keys too) before the third; expired keys; statuses parked for more than 24 h. Bounded: at most
-        1,000 rows of each a call, so that no writer waits long; 0 means that nothing is left to do.
+        on them (their keys too) before the third, and callbacks settled before it with their attempts (what waits is
+        never erased); expired keys; statuses parked for more than 24 h; the `once` of callbacks after 8 days. Bounded:
+        at most 1,000 rows of each a call, so that no writer waits long; 0 means that nothing is left to do.
         """
 
     async def ping(self) -> None:

@@ -68,9 +68,9 @@ def problems_of(connection: apsw.Connection) -> list[str]:
     version = version_of(connection)
     if version != newest_version():
         return [*problems, f"schema version {version}, this program expects {newest_version()}"]
-    for table, count in Session(connection).rows("orphans"):
+    for table, count, owner in Session(connection).rows("orphans"):
         if count:
-            problems.append(f"{count} rows of {table} belong to messages that are not there")
+            problems.append(f"{count} rows of {table} belong to {owner} that are not there")
     return problems
 
 

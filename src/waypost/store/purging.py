@@ -4,6 +4,7 @@ from waypost.store.session import Session
 
 PURGE_LIMIT = 1_000  # rows of each sort a call: a few tens of milliseconds in which other writers wait
 PARKED_MS = 24 * 3_600_000  # decision D7: by then a report that found no message concerns another system's
+ONCE_MS = 8 * 24 * 3_600_000  # Meta repeats a POST for up to seven days
 
 _WIPED_TO = "bodies_wiped_to"
 
@@ -18,6 +19,8 @@ def purge(
         + _purge_messages(session, messages_before_ms)
         + session.run("purge_keys", now_ms=now_ms, limit=PURGE_LIMIT)
         + session.run("purge_parked", before=now_ms - PARKED_MS, limit=PURGE_LIMIT)
+        + _purge_callbacks(session, messages_before_ms)
+        + session.run("purge_once_keys", before=now_ms - ONCE_MS, limit=PURGE_LIMIT)
     )
 
 
@@ -46,6 +49,12 @@ def _purge_messages(session: Session, before_ms: int) -> int:
         ):
             session.run(query, last=old[-1])
     return len(old)
+
+
+def _purge_callbacks(session: Session, before_ms: int) -> int:
+    """Delete the callbacks that were settled first, with their attempts."""
+    session.run("purge_attempts", before=before_ms, limit=PURGE_LIMIT)
+    return session.run("purge_callbacks", before=before_ms, limit=PURGE_LIMIT)
 
 
 def _oldest(session: Session, mark: str, before_ms: int) -> list[str]:

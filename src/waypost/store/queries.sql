@@ -66,7 +66,7 @@ UPDATE message SET
     state = CASE WHEN :rank > rank THEN :state ELSE state END,
     rank = CASE WHEN :rank > rank THEN :rank ELSE rank END
 WHERE id = :id
-RETURNING account, key, category;
+RETURNING *;
 
 -- name: wipe_secret_body
 -- A one-time password is forgotten as soon as nothing can come of it any more (decision D15).
@@ -128,15 +128,15 @@ ON CONFLICT (kind, id) DO NOTHING;
 
 -- name: leave_work
 -- The fate of a message is known, or it is not in flight any more.
-DELETE FROM work WHERE kind IN ('lease', 'unsettled') AND id = :id;
+DELETE FROM work WHERE kind IN ('lease', 'unsettled', 'judged') AND id = :id;
 
 -- name: ended_leases
 -- Messages in flight whose owner has had its time; they are few, however large the journal is.
 SELECT id FROM work WHERE kind = 'lease' AND due_ms <= :until_ms ORDER BY id;
 
 -- name: count_work
--- How many messages stand in each kind of work.
-SELECT kind, COUNT(*) FROM work GROUP BY kind;
+-- How many messages stand in each kind of work; callbacks stand there too, and can be many.
+SELECT kind, COUNT(*) FROM work WHERE kind IN ('lease', 'unsettled') GROUP BY kind;
 
 -- === statuses ===
 
@@ -168,10 +168,10 @@ DELETE FROM parked_status WHERE phone_number_id = :phone_number_id AND meta_id =
 RETURNING phone_number_id, meta_id, status, timestamp_ms, recipient, participant, opaque, raw, received_at_ms;
 
 -- name: settling_candidates
--- Messages of one phone and recipient, sent with this opaque data, whose fate isn't known.
+-- Messages of one phone and recipient, sent with this opaque data, whose fate isn't known for certain.
 SELECT message.id, work.kind, message.created_at_ms, message.account
 FROM work JOIN message ON message.id = work.id
-WHERE work.kind IN ('lease', 'unsettled') AND work.scope = :scope AND message.opaque = :opaque
+WHERE work.kind IN ('lease', 'unsettled', 'judged') AND work.scope = :scope AND message.opaque = :opaque
 ORDER BY message.created_at_ms, message.id;
 
 -- name: settling_reports
@@ -230,7 +230,7 @@ DELETE FROM meta_id WHERE message_id <= :last;
 
 -- name: purge_work
 -- As above; other kinds of work are about other ids.
-DELETE FROM work WHERE kind IN ('lease', 'unsettled') AND id <= :last;
+DELETE FROM work WHERE kind IN ('lease', 'unsettled', 'judged') AND id <= :last;
 
 -- name: purge_keys_of_messages
 -- As above; a key that a newer message has taken over stays.
@@ -272,13 +272,23 @@ INSERT INTO mark (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDA
 -- === integrity ===
 
 -- name: orphans
--- Rows that hang on a message that isn't there: none, unless something other than the gateway wrote to the file.
-SELECT 'status', COUNT(*) FROM status WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.id = status.message_id)
+-- Rows that hang on something that isn't there: none, unless something other than the gateway wrote to the file.
+SELECT 'status', COUNT(*), 'messages' FROM status WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.id = status.message_id)
 UNION ALL
-SELECT 'message_key', COUNT(*) FROM message_key
+SELECT 'message_key', COUNT(*), 'messages' FROM message_key
 WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.id = message_key.message_id)
 UNION ALL
-SELECT 'meta_id', COUNT(*) FROM meta_id WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.id = meta_id.message_id)
+SELECT 'meta_id', COUNT(*), 'messages' FROM meta_id
+WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.id = meta_id.message_id)
 UNION ALL
-SELECT 'work', COUNT(*) FROM work
-WHERE kind IN ('lease', 'unsettled') AND NOT EXISTS (SELECT 1 FROM message WHERE message.id = work.id);
+SELECT 'work', COUNT(*), 'messages' FROM work
+WHERE kind IN ('lease', 'unsettled', 'judged') AND NOT EXISTS (SELECT 1 FROM message WHERE message.id = work.id)
+UNION ALL
+SELECT 'work', COUNT(*), 'due callbacks' FROM work
+WHERE kind = 'callback' AND NOT EXISTS (SELECT 1 FROM callback WHERE callback.id = work.id AND callback.state = 'due')
+UNION ALL
+SELECT 'attempt', COUNT(*), 'callbacks' FROM attempt
+WHERE NOT EXISTS (SELECT 1 FROM callback WHERE callback.id = attempt.callback_id)
+UNION ALL
+SELECT 'callback', COUNT(*), 'entries of work' FROM callback
+WHERE state = 'due' AND NOT EXISTS (SELECT 1 FROM work WHERE work.kind = 'callback' AND work.id = callback.id);

@@ -11,7 +11,7 @@ Row = tuple[object, ...]  # what it gives
 
 
 class Session:
-    """An open connection and the statements of `queries.sql`; a result is always read to its end."""
+    """An open connection and the statements by name; a result is always read to its end."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection

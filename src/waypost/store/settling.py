@@ -6,7 +6,8 @@ import msgspec
 
 from waypost.clock import MESSAGE_ID_PREFIX
 from waypost.model import RANK_ACCEPTED, STATUS_RANK, Message, Reuse, State, StatusEvent
-from waypost.store.rows import parked_of, values_of
+from waypost.store.outbox import Outbox
+from waypost.store.rows import message_of, parked_of, values_of
 from waypost.store.session import Session
 
 # `wp1.<hex of the message id>.<attempt>.<random hex>`: what the gateway puts in place of missing opaque data.
@@ -17,7 +18,7 @@ CLOCK_TOLERANCE_MS = 1_000  # Meta's clock may be this much behind ours
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
-    """A message whose fate isn't known: still in flight (`lease`) or unknown (`unsettled`)."""
+    """A message whose fate isn't known: in flight (`lease`), unknown (`unsettled`), or given up by us (`judged`)."""
 
     message_id: str
     kind: str
@@ -41,7 +42,12 @@ def pair_scope(phone_number_id: str, recipient: str) -> str:
     return f"{phone_number_id}/{recipient}"
 
 
-def owner_of(session: Session, event: StatusEvent) -> str | None:
+def scopes_of_phone(phone_number_id: str) -> tuple[str, str]:
+    """Return the bounds (first inclusive, second exclusive) of all `pair_scope`s of a phone."""
+    return f"{phone_number_id}/", f"{phone_number_id}0"  # "0" follows "/"
+
+
+def owner_of(session: Session, outbox: Outbox, event: StatusEvent) -> str | None:
     """Find the message of a status by its Meta id, else by our token; a token also binds the Meta id."""
     row = session.row("owner_of_meta_id", meta_message_id=event.meta_message_id, phone_number_id=event.phone_number_id)
     if row is not None:
@@ -58,11 +64,11 @@ def owner_of(session: Session, event: StatusEvent) -> str | None:
     if row is None:
         return None
     message_id, account = str(row[0]), str(row[1])
-    bind(session, message_id, account, event.phone_number_id, event.meta_message_id)
+    bind(session, outbox, message_id, account, event.phone_number_id, event.meta_message_id)
     return message_id
 
 
-def settle_pair(session: Session, phone_number_id: str, recipient: str, opaque: str) -> None:
+def settle_pair(session: Session, outbox: Outbox, phone_number_id: str, recipient: str, opaque: str) -> None:
     """Bind parked reports of a pair to unknown messages with this opaque data, as long as exactly one fits."""
     while True:
         reports = session.rows("settling_reports", phone_number_id=phone_number_id, recipient=recipient, opaque=opaque)
@@ -74,7 +80,7 @@ def settle_pair(session: Session, phone_number_id: str, recipient: str, opaque: 
         if match is None:
             return
         candidate, report = match
-        bind(session, candidate.message_id, candidate.account, phone_number_id, report.meta_message_id)
+        bind(session, outbox, candidate.message_id, candidate.account, phone_number_id, report.meta_message_id)
 
 
 def only_match(candidates: list[Candidate], reports: list[Report]) -> tuple[Candidate, Report] | None:
@@ -90,12 +96,14 @@ def only_match(candidates: list[Candidate], reports: list[Report]) -> tuple[Cand
         fitting = [candidate for candidate in candidates if candidate.created_at_ms < created_before_ms]
         if len(fitting) == 1:
             sole.append((fitting[0], report))
-    if len(sole) != 1 or sole[0][0].kind != "unsettled":
+    if len(sole) != 1 or sole[0][0].kind == "lease":
         return None
     return sole[0]
 
 
-def bind(session: Session, message_id: str, account: str, phone_number_id: str, meta_message_id: str) -> None:
+def bind(
+    session: Session, outbox: Outbox, message_id: str, account: str, phone_number_id: str, meta_message_id: str
+) -> None:
     """Enter a Meta id for a message, and attach what was parked under it."""
     session.run(
         "enter_meta_id",
@@ -105,18 +113,31 @@ def bind(session: Session, message_id: str, account: str, phone_number_id: str, 
         message_id=message_id,
     )
     session.run("keep_meta_id", meta_message_id=meta_message_id, message_id=message_id)
-    attach_parked(session, message_id, phone_number_id, meta_message_id)
+    attach_parked(session, outbox, message_id, phone_number_id, meta_message_id)
 
 
-def attach_parked(session: Session, message_id: str, phone_number_id: str, meta_message_id: str) -> bool:
-    """Move the statuses parked under a Meta id to its message; tell whether there were any."""
-    parked = session.rows("fetch_parked", phone_number_id=phone_number_id, meta_message_id=meta_message_id)
-    for event, received_at_ms in map(parked_of, parked):
-        attach(session, message_id, event, received_at_ms)
-    return bool(parked)
+def attach_parked(
+    session: Session, outbox: Outbox, message_id: str, phone_number_id: str, meta_message_id: str
+) -> bool:
+    """Move the statuses parked under a Meta id to its message, in Meta's order; tell whether there were any."""
+    rows = session.rows("fetch_parked", phone_number_id=phone_number_id, meta_message_id=meta_message_id)
+    for event, received_at_ms in sorted(map(parked_of, rows), key=_in_order):
+        attach(session, outbox, message_id, event, received_at_ms)
+    return bool(rows)
 
 
-def attach(session: Session, message_id: str, event: StatusEvent, received_at_ms: int) -> bool:
+def _in_order(parked: tuple[StatusEvent, int]) -> tuple[int, int, int]:
+    """Order statuses by Meta's time, within its whole seconds by how far they have come."""
+    event, received_at_ms = parked
+    return event.timestamp_ms, _reached_by(event.status)[1], received_at_ms
+
+
+def _reached_by(status: str) -> tuple[State, int]:
+    """Return how far a status moves its message: any proves that Meta took it."""
+    return STATUS_RANK.get(status, (State.ACCEPTED, RANK_ACCEPTED))
+
+
+def attach(session: Session, outbox: Outbox, message_id: str, event: StatusEvent, received_at_ms: int) -> bool:
     """Record a status with its message and move the headline; return False where it had been recorded before.
 
     Any status proves that Meta took the message: it ends doubt, keeps the key from being used again, and lifts the
@@ -125,14 +146,16 @@ def attach(session: Session, message_id: str, event: StatusEvent, received_at_ms
     values = values_of(event)
     if session.row("insert_status", message_id=message_id, received_at_ms=received_at_ms, **values) is None:
         return False
-    state, rank = STATUS_RANK.get(event.status, (State.ACCEPTED, RANK_ACCEPTED))
+    state, rank = _reached_by(event.status)
     row = session.row("advance", id=message_id, state=state, rank=rank)
-    if row is not None:
-        account, key, category = row
-        session.run("set_reuse", reuse=Reuse.NEVER, key=str(key), account=str(account), message_id=message_id)
-        if category == AUTHENTICATION:
-            session.run("wipe_secret_body", id=message_id)
+    session.run("note_reported", phone_number_id=event.phone_number_id, message_id=message_id)
     session.run("leave_work", id=message_id)
+    if row is not None:
+        message = message_of(row)
+        session.run("set_reuse", reuse=Reuse.NEVER, key=message.key, account=message.account, message_id=message_id)
+        if message.category == AUTHENTICATION:
+            session.run("wipe_secret_body", id=message_id)
+        outbox.status_recorded(session, message, event)
     return True
 
 

@@ -8,11 +8,24 @@ from typing import TypeVar
 import msgspec
 
 from waypost.clock import Clock
-from waypost.model import Message, Outcome, State, StatusRecord
-from waypost.store import purging, transactions
-from waypost.store.base import Accepted, Page, Store, StoreUnavailable, TenantRow, WebhookEffect, WebhookReceipt
+from waypost.model import Attempt, AttemptOutcome, Callback, Message, Outcome, State, StatusRecord
+from waypost.store import deliveries, judging, outbox_rows, purging, transactions
+from waypost.store.base import (
+    Accepted,
+    CallbackFilter,
+    CallbackPage,
+    DueEndpoint,
+    Judgement,
+    Page,
+    Store,
+    StoreUnavailable,
+    TenantRow,
+    WebhookEffect,
+    WebhookReceipt,
+)
 from waypost.store.connection import MEMORY
 from waypost.store.database_file import backup_file, check_file, problems_of
+from waypost.store.outbox import Draft, Outbox
 from waypost.store.reader import Reader
 from waypost.store.rows import message_of, messages_of, status_record_of, tenant_of
 from waypost.store.schema import upgrade
@@ -31,14 +44,20 @@ _WORK_OF_STATE: dict[str, str] = {State.SENDING: "lease", State.UNKNOWN: "unsett
 
 
 class SqliteStore(Store):
-    """The journal in a SQLite file (or in memory, for tests); fulfils `waypost.store.base.Store`."""
+    """The journal in a SQLite file (or in memory, for tests); fulfils `waypost.store.base.Store`.
 
-    def __init__(self, path: str | Path, clock: Clock, *, effects: Effects | None = None) -> None:
+    `draft` says which callback a status leads to (see `waypost.store.outbox.Outbox`); without it statuses lead to none.
+    """
+
+    def __init__(
+        self, path: str | Path, clock: Clock, *, effects: Effects | None = None, draft: Draft | None = None
+    ) -> None:
         self._path = str(path)
         self._clock = clock
+        self._outbox = Outbox(clock, draft)
         self._writer = GroupWriter(self._path, effects)
         self._reader: Reader | None = None
-        self._walker: Reader | None = None  # for what may walk the whole journal, so that no look-up waits for it
+        self._walker: Reader | None = None  # for lists that may be long in coming: no look-up waits for them
 
     async def open(self) -> None:
         """Create or upgrade the schema and start to write; raises `StoreUnavailable` with a line that says why not."""
@@ -59,10 +78,11 @@ class SqliteStore(Store):
 
     async def close(self) -> None:
         """Write what waits and let go of the file; a second call does nothing."""
-        readers = [reader for reader in (self._reader, self._walker) if reader is not None]
+        readers = (self._reader, self._walker)
         self._reader = self._walker = None
         for reader in readers:
-            await reader.stop()
+            if reader is not None:
+                await reader.stop()
         await self._writer.stop()  # last, because the last one to leave folds the log into the file
 
     # --- writes ---
@@ -71,15 +91,27 @@ class SqliteStore(Store):
         return await self._writer.run("accept_commit", lambda session: transactions.accept(session, message))
 
     async def record_outcome(self, outcome: Outcome) -> Message:
-        return await self._writer.run("outcome_commit", lambda session: transactions.record_outcome(session, outcome))
+        return await self._writer.run(
+            "outcome_commit", lambda session: transactions.record_outcome(session, self._outbox, outcome)
+        )
 
     async def expire_leases(self, now_ms: int, *, all_owners: bool) -> tuple[Message, ...]:
         return await self._writer.run(
-            "expiry_commit", lambda session: transactions.expire_leases(session, now_ms, all_owners)
+            "expiry_commit", lambda session: transactions.expire_leases(session, self._outbox, now_ms, all_owners)
         )
 
     async def record_webhook(self, receipt: WebhookReceipt) -> WebhookEffect:
-        return await self._writer.run("webhook_commit", lambda session: transactions.record_webhook(session, receipt))
+        return await self._writer.run(
+            "webhook_commit", lambda session: transactions.record_webhook(session, self._outbox, receipt)
+        )
+
+    async def judgeable(self, *, minutes: int, given_up_before_ms: int, limit: int) -> tuple[Message, ...]:
+        return await self._walk(lambda session: judging.judgeable(session, minutes, given_up_before_ms, limit))
+
+    async def fail_unknown(self, judgements: tuple[Judgement, ...], *, now_ms: int) -> tuple[Message, ...]:
+        return await self._writer.run(
+            "judge_commit", lambda session: judging.fail_unknown(session, self._outbox, judgements, now_ms)
+        )
 
     async def save_tenants(self, rows: tuple[TenantRow, ...]) -> None:
         await self._writer.run("tenants_commit", lambda session: transactions.save_tenants(session, rows))
@@ -95,6 +127,51 @@ class SqliteStore(Store):
     async def ping(self) -> None:
         now = str(self._clock.now_ms())
         await self._writer.run("ping_commit", lambda session: session.run("write_mark", name=_LAST_PROBE, value=now))
+
+    # --- the outbox ---
+
+    async def due_endpoints(self) -> tuple[DueEndpoint, ...]:
+        return await self._read(deliveries.due_endpoints)
+
+    async def next_due(self, endpoint: str) -> int | None:
+        return await self._read(lambda session: deliveries.next_due(session, endpoint))
+
+    async def claim_callbacks(
+        self, endpoint: str, *, now_ms: int, lease_until_ms: int, limit: int, order_wait_ms: int
+    ) -> tuple[Callback, ...]:
+        return await self._writer.run(
+            "claim_commit",
+            lambda session: deliveries.claim(session, endpoint, now_ms, lease_until_ms, limit, order_wait_ms),
+        )
+
+    async def record_attempts(self, outcomes: tuple[AttemptOutcome, ...]) -> None:
+        await self._writer.run(
+            "attempts_commit",
+            lambda session: deliveries.record_attempts(session, outcomes, self._clock.now_ms()),
+        )
+
+    async def abandon_callbacks(self, endpoint: str, *, created_before_ms: int, now_ms: int, limit: int) -> int:
+        return await self._writer.run(
+            "abandon_commit",
+            lambda session: deliveries.abandon(session, endpoint, created_before_ms, now_ms, limit),
+        )
+
+    async def replay_callbacks(self, wanted: CallbackFilter, *, now_ms: int, limit: int) -> tuple[str, ...]:
+        # Looked up beside the writer, which decides once more: a search may be long, and nobody should wait for it.
+        found = await self._walk(lambda session: outbox_rows.settled_ids(session, wanted, now_ms, limit))
+        return await self._writer.run("replay_commit", lambda session: deliveries.revive(session, found, now_ms))
+
+    async def callbacks(self, wanted: CallbackFilter, *, limit: int, cursor: str | None) -> CallbackPage:
+        return await self._walk(lambda session: outbox_rows.page(session, wanted, limit, cursor))
+
+    async def count_callbacks(self, wanted: CallbackFilter) -> int:
+        return await self._walk(lambda session: outbox_rows.count(session, wanted))
+
+    async def attempts(self, callback_id: str) -> tuple[Attempt, ...]:
+        return tuple(map(outbox_rows.attempt_of, await self._rows("attempts", callback_id=callback_id)))
+
+    async def callbacks_of(self, message_id: str) -> tuple[Callback, ...]:
+        return tuple(map(outbox_rows.callback_of, await self._rows("callbacks_of", message_id=message_id)))
 
     # --- reads ---
 
@@ -130,15 +207,20 @@ class SqliteStore(Store):
         elif kind := _WORK_OF_STATE.get(state):
             rows = await self._rows("newest_in_work", kind=kind, state=state, **where)
         else:
-            rows = await self._read(lambda session: session.rows("newest_of_state", state=state, **where), walk=True)
+            rows = await self._walk(lambda session: session.rows("newest_of_state", state=state, **where))
         messages = messages_of(rows[:limit])
         return Page(messages=messages, next_cursor=messages[-1].id if len(rows) > limit else None)
 
     async def _rows(self, query: str, **values: Value) -> Sequence[Row]:
         return await self._read(lambda session: session.rows(query, **values))
 
-    async def _read(self, work: Callable[[Session], Result], *, walk: bool = False) -> Result:
-        reader = self._walker if walk else self._reader
+    async def _read(self, work: Callable[[Session], Result]) -> Result:
+        return await self._beside_the_writer(self._reader, work)
+
+    async def _walk(self, work: Callable[[Session], Result]) -> Result:
+        return await self._beside_the_writer(self._walker, work)
+
+    async def _beside_the_writer(self, reader: Reader | None, work: Callable[[Session], Result]) -> Result:
         if reader is None:  # in memory there is but one connection; a store that isn't open says so there
             return await self._writer.run(None, work)
         return await reader.run(work)

@@ -1,7 +1,9 @@
 """What each write of the journal does, inside a transaction that somebody else commits."""
 
 from waypost.model import RANK_UNKNOWN, Message, Outcome, Reuse, State
+from waypost.store import judging
 from waypost.store.base import Accepted, TenantRow, WebhookEffect, WebhookReceipt
+from waypost.store.outbox import Outbox
 from waypost.store.rows import message_of, values_of
 from waypost.store.session import Session
 from waypost.store.settling import (
@@ -32,11 +34,11 @@ def accept(session: Session, message: Message) -> Accepted:
     return Accepted(message=message, is_new=True)
 
 
-def record_outcome(session: Session, outcome: Outcome) -> Message:
+def record_outcome(session: Session, outbox: Outbox, outcome: Outcome) -> Message:
     """Write what an attempt came to, and return the row as it is then."""
     row = session.row("write_outcome", **values_of(outcome))
     if row is None:
-        return _record_late_outcome(session, outcome)
+        return _record_late_outcome(session, outbox, outcome)
     message = message_of(row)
     if outcome.meta_message_id is not None:
         session.run("enter_meta_id", **values_of(outcome))
@@ -48,23 +50,23 @@ def record_outcome(session: Session, outcome: Outcome) -> Message:
     if message.state == State.UNKNOWN:
         leave_in_doubt(session, message, outcome.at_ms)
     attached = outcome.meta_message_id is not None and attach_parked(
-        session, message.id, message.phone_number_id, outcome.meta_message_id
+        session, outbox, message.id, message.phone_number_id, outcome.meta_message_id
     )
     if message.opaque:  # reports may have waited for this message, or for this message to be out of the way
-        settle_pair(session, message.phone_number_id, message.recipient, message.opaque)
+        settle_pair(session, outbox, message.phone_number_id, message.recipient, message.opaque)
     return _row(session, message.id) if attached or message.state == State.UNKNOWN else message
 
 
-def _record_late_outcome(session: Session, outcome: Outcome) -> Message:
+def _record_late_outcome(session: Session, outbox: Outbox, outcome: Outcome) -> Message:
     """An attempt that is not the row's any more can still tell a Meta id, and nothing else."""
     message = _row(session, outcome.message_id)
     if outcome.meta_message_id is None:
         return message
-    bind(session, message.id, message.account, message.phone_number_id, outcome.meta_message_id)
+    bind(session, outbox, message.id, message.account, message.phone_number_id, outcome.meta_message_id)
     return _row(session, message.id)
 
 
-def expire_leases(session: Session, now_ms: int, all_owners: bool) -> tuple[Message, ...]:
+def expire_leases(session: Session, outbox: Outbox, now_ms: int, all_owners: bool) -> tuple[Message, ...]:
     """Turn messages whose lease has ended into unknown ones and settle those that can be settled."""
     until_ms = FOREVER_MS if all_owners else now_ms
     ended: list[Message] = []
@@ -79,27 +81,29 @@ def expire_leases(session: Session, now_ms: int, all_owners: bool) -> tuple[Mess
     # Only now, when none of them counts as in flight any more, can reports be told apart.
     for message in ended:
         if message.opaque:
-            settle_pair(session, message.phone_number_id, message.recipient, message.opaque)
+            settle_pair(session, outbox, message.phone_number_id, message.recipient, message.opaque)
     return tuple(_row(session, message.id) for message in ended)
 
 
-def record_webhook(session: Session, receipt: WebhookReceipt) -> WebhookEffect:
-    """Journal one POST of Meta's and each of its statuses."""
+def record_webhook(session: Session, outbox: Outbox, receipt: WebhookReceipt) -> WebhookEffect:
+    """Journal one POST of Meta's, each of its statuses, and the callbacks for what else is in it."""
     session.run("insert_webhook", id=receipt.id, received_at_ms=receipt.received_at_ms, raw=receipt.raw)
+    judging.note_receiving(session, receipt.phones, receipt.received_at_ms)
     counts = {"recorded": 0, "repeated": 0, "parked": 0}
     for event in receipt.statuses:
-        message_id = owner_of(session, event)
+        message_id = owner_of(session, outbox, event)
         if message_id is not None:
-            is_new = attach(session, message_id, event, receipt.received_at_ms)
+            is_new = attach(session, outbox, message_id, event, receipt.received_at_ms)
             counts["recorded" if is_new else "repeated"] += 1
             continue
         is_new = session.row("park_status", received_at_ms=receipt.received_at_ms, **values_of(event)) is not None
         if is_new and event.opaque:
-            settle_pair(session, event.phone_number_id, event.recipient, event.opaque)
-            if owner_of(session, event) is not None:
+            settle_pair(session, outbox, event.phone_number_id, event.recipient, event.opaque)
+            if owner_of(session, outbox, event) is not None:
                 counts["recorded"] += 1
                 continue
         counts["parked" if is_new else "repeated"] += 1
+    outbox.enter(session, receipt.callbacks)
     return WebhookEffect(**counts)
 
 
