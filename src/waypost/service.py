@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,17 @@ from waypost import settings as settings_module
 from waypost.clock import Clock
 from waypost.data_dir import DataDir
 from waypost.gateway.checkup import Checkup, Finding
+from waypost.gateway.deliver import Deliverer, PushLimits
+from waypost.gateway.judge import Judge
+from waypost.gateway.outbox import Outbox
 from waypost.gateway.registry import Change, Registry
 from waypost.gateway.send import Sender, SendLimits
 from waypost.gateway.upkeep import Retention, Upkeep
 from waypost.gateway.vault import Vault
 from waypost.meta.client import MetaClient
+from waypost.model import CallbackDraft, Message, StatusEvent
+from waypost.net.safe_http import SafeHttp
+from waypost.queue.embedded import Bell
 from waypost.settings import Settings
 from waypost.store.base import Store, StoreUnavailable
 from waypost.store.database_file import schema_version
@@ -26,12 +32,15 @@ from waypost.store.writer import Effects
 from waypost.telemetry import Metrics
 from waypost.web import mt
 from waypost.web.admin import AdminApi
+from waypost.web.admin_callbacks import CallbackAdmin
 from waypost.web.app import Application
-from waypost.web.customer_api import CustomerApi
+from waypost.web.callback_query import CallbackQueryEndpoint
+from waypost.web.customer_api import CustomerApi, Endpoint
 from waypost.web.description import Description
 from waypost.web.health import Health
 from waypost.web.meta_webhook import MetaWebhook
 from waypost.web.server import HttpServer
+from waypost.web.token import Guard
 
 log = structlog.get_logger("waypost.service")
 
@@ -51,6 +60,7 @@ class Service:
         self.made_admin_token = False
         self.url = ""
         self._folder = DataDir(Path(settings.data_dir))
+        self._bell = Bell()
         self._owned: list[DataDir] = []
         self._running = contextlib.AsyncExitStack()
 
@@ -75,6 +85,7 @@ class Service:
     async def _start(self, running: contextlib.AsyncExitStack, host: str, port: int) -> str:
         store, registry = await self.open_journal(running)
         await registry.load()
+        deliverer = await self._deliverer(running, store, registry)
         upkeep = self._upkeep(store)
         await upkeep.recover()
         self._take_tokens()
@@ -83,8 +94,10 @@ class Service:
         await meta.start()
         running.push_async_callback(meta.close)
 
-        self._run(running, upkeep)
-        server = HttpServer(self._application(registry, store, meta), drain_s=self._longest_request_s())
+        self._run(running, upkeep.run(), "upkeep")
+        self._run(running, deliverer.run(), "deliverer")
+        self._run(running, Judge(store, self.clock, self._outbox, self.settings.settle_within).run(), "judge")
+        server = HttpServer(self._application(registry, store, meta, deliverer), drain_s=self._longest_request_s())
         url = server.start(host, port)
         running.push_async_callback(server.stop)
         for folder in self._owned:
@@ -98,10 +111,33 @@ class Service:
             running.callback(folder.release)
             self._owned.append(folder)
         secret_key = self.settings.secret_key or self._folder.secret("secret-key")[0]
-        store = SqliteStore(settings_module.database_path(self.settings), self.clock, effects=self._effects)
+        store = SqliteStore(
+            settings_module.database_path(self.settings),
+            self.clock,
+            effects=self._effects,
+            draft=self._draft,
+        )
         await store.open()
         running.push_async_callback(store.close)
-        return store, Registry(store, Vault(secret_key), self.clock)
+        registry = Registry(store, Vault(secret_key), self.clock)
+        self._outbox = Outbox(registry, self._bell.ring)
+        return store, registry
+
+    def _draft(self, message: Message, event: StatusEvent) -> CallbackDraft | None:
+        return self._outbox.draft(message, event)  # which is built after the store, from the tenants in it
+
+    async def _deliverer(self, running: contextlib.AsyncExitStack, store: SqliteStore, registry: Registry) -> Deliverer:
+        http = SafeHttp(
+            self.clock,
+            timeout_s=self.settings.callback_timeout,
+            allow_private=self.settings.allow_private_callbacks,
+        )
+        await http.start()
+        running.push_async_callback(http.close)
+        limits = PushLimits(timeout_s=self.settings.callback_timeout)
+        deliverer = Deliverer(store, http, registry, self.clock, limits)
+        self._bell.answered_by(deliverer.ring)
+        return deliverer
 
     def _take_tokens(self) -> None:
         """Read or make the tokens that the settings left open."""
@@ -110,20 +146,28 @@ class Service:
         if not self.verify_token:
             self.verify_token, _ = self._folder.secret("verify-token")
 
-    def _application(self, registry: Registry, store: SqliteStore, meta: MetaClient) -> Application:
+    def _application(
+        self, registry: Registry, store: SqliteStore, meta: MetaClient, deliverer: Deliverer
+    ) -> Application:
         metrics = Metrics()
+        deliverer.measured_by(metrics)
+        guard = Guard(self.admin_token)
         limits = SendLimits(
             connect_s=self.settings.meta_connect_timeout,
             read_s=self.settings.meta_read_timeout,
             in_flight=self.settings.max_in_flight,
         )
         sender = Sender(store, meta, self.clock, limits)
-        endpoints = {"/api/wa/mt": mt.MtEndpoint(registry, sender, log_recipients=self.settings.log_recipients)}
+        endpoints: dict[str, Endpoint] = {
+            "/api/wa/mt": mt.MtEndpoint(registry, sender, log_recipients=self.settings.log_recipients),
+            "/api/wa/callback": CallbackQueryEndpoint(registry, store),
+        }
         return Application(
             CustomerApi(endpoints, self.clock, metrics, receive_timeout_s=self.settings.receive_timeout),
-            MetaWebhook(registry, store, self.clock, metrics, self.verify_token),
+            MetaWebhook(self._outbox, store, self.clock, metrics, self.verify_token),
             [
-                *AdminApi(registry, store, Checkup(registry, meta), self.admin_token).routes(),
+                *AdminApi(registry, store, Checkup(registry, meta), guard).routes(),
+                *CallbackAdmin(store, deliverer, guard).routes(),
                 *Health(store, sender, metrics).routes(),
                 *Description().routes(),
             ],
@@ -149,9 +193,9 @@ class Service:
     def _longest_request_s(self) -> float:
         return self.settings.meta_connect_timeout + self.settings.meta_read_timeout + _STOP_MARGIN_S
 
-    def _run(self, running: contextlib.AsyncExitStack, upkeep: Upkeep) -> None:
-        """Run the upkeep beside the server, and end it when the service stops."""
-        task = asyncio.create_task(upkeep.run(), name="upkeep")
+    def _run(self, running: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run something beside the server, and end it when the service stops."""
+        task = asyncio.create_task(work, name=name)
 
         async def end() -> None:
             task.cancel()

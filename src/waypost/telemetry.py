@@ -68,6 +68,15 @@ class Metrics:
             "waypost_statuses", "Status events of Meta's by what became of them.", ("effect",), registry=self.registry
         )
         self.webhooks = Counter("waypost_webhooks", "POSTs of Meta's by answer.", ("answer",), registry=self.registry)
+        self.callbacks = Counter(
+            "waypost_callbacks",
+            "Attempts to push callbacks by what they led to, and callbacks given up without one.",
+            ("state",),
+            registry=self.registry,
+        )
+        self.callback_seconds = Histogram(
+            "waypost_callback_seconds", "Time of one attempt to push.", buckets=_SECONDS, registry=self.registry
+        )
         self.in_flight = Gauge("waypost_in_flight", "Messages between journal and answer.", registry=self.registry)
         self.unsettled = Gauge("waypost_unsettled", "Messages whose outcome is unknown.", registry=self.registry)
 

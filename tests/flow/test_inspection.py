@@ -64,7 +64,7 @@ async def test_a_message_shows_everything_the_contract_names(customer: Customer,
     assert shown["to"] == message["to"]
     assert shown["business_phone"] == message["business_phone"]
     assert shown["type"] == "text"
-    assert shown["callbacks"] == []
+    assert {item["url"] for item in shown["callbacks"]} == {message["dr_webhook"]}
     assert shown["dr_webhook"] == "https://x.example/dr"
     assert shown["meta_answer"]["messages"][0]["id"] == shown["meta_message_id"]
     assert shown["created_at_ms"] <= shown["outcome_at_ms"] <= shown["statuses"][0]["received_at_ms"]

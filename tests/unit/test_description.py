@@ -14,13 +14,17 @@ from starlette.types import Message as AsgiMessage
 from tests.bodies import CONTENTS, ENVELOPE, body
 from tests.schema_check import Json, problems, resolve
 from tests.seed import EXAMPLES, RESPONSES
-from waypost.model import Message, State
+from waypost.gateway.deliver import Deliverer, PushLimits
+from waypost.model import Attempt, Callback, CallbackKind, CallbackState, Message, State
 from waypost.protocol import replies
 from waypost.protocol.errors import FAILURES, Failure, MetaRefused
 from waypost.protocol.messages import MtRequest, decode
-from waypost.web import admin, api_words, openapi
+from waypost.web import admin, admin_callbacks, api_words, openapi
 from waypost.web.admin import AdminApi
+from waypost.web.admin_callbacks import CallbackAdmin
+from waypost.web.answers import reply
 from waypost.web.description import Description, kind_of
+from waypost.web.token import Guard
 
 DOCUMENT = openapi.build()
 SEND = DOCUMENT["paths"]["/api/wa/mt"]["post"]
@@ -176,9 +180,13 @@ def paths_of(routes: list[Route]) -> set[str]:
 
 
 def test_every_admin_route_is_described_with_its_refusals() -> None:
-    api = AdminApi(None, None, None, "token")  # type: ignore[arg-type]  # only its routes are read
+    guard = Guard("token")
+    routes = [
+        *AdminApi(None, None, None, guard).routes(),  # type: ignore[arg-type]  # only its routes are read
+        *CallbackAdmin(None, None, guard).routes(),  # type: ignore[arg-type]  # the same
+    ]
     described = {path for path in DOCUMENT["paths"] if path.startswith("/admin/")}
-    assert described == paths_of(api.routes())
+    assert described == paths_of(routes)
     for path in described:
         for operation in DOCUMENT["paths"][path].values():
             assert operation["security"] == [{"adminToken": []}]
@@ -188,10 +196,43 @@ def test_every_admin_route_is_described_with_its_refusals() -> None:
 def test_the_described_message_is_the_one_that_is_answered() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     message = row()
-    timeline = json.loads(bytes(admin.reply(admin.timeline(message, ())).body))
+    timeline = json.loads(bytes(reply(admin.timeline(message, (), [(pushed(), ())])).body))
     assert problems(DOCUMENT, schemas["MessageTimeline"], timeline) == []
     assert set(timeline) == set(schemas["MessageTimeline"]["properties"])
     assert set(admin.summary(message)) == set(schemas["MessageSummary"]["properties"])
+    (shown,) = timeline["callbacks"]
+    assert set(shown) == set(schemas["MessageCallback"]["properties"])
+
+
+def test_the_described_callback_is_the_one_that_is_answered() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    deliverer = Deliverer(None, None, None, None, PushLimits(timeout_s=1))  # type: ignore[arg-type]  # it does not run
+    attempt = Attempt(callback_id="cb1", number=1, at_ms=1, duration_ms=5, http_status=200)
+    for schema, answered in (
+        ("CallbackSummary", admin_callbacks.summary(pushed(), deliverer)),
+        ("Event", admin_callbacks.with_payload(pushed())),
+        (
+            "CallbackWithAttempts",
+            admin_callbacks.with_payload(pushed()) | {"attempts": [admin_callbacks.shown_attempt(attempt)]},
+        ),
+    ):
+        content = json.loads(bytes(reply(answered).body))
+        assert problems(DOCUMENT, schemas[schema], content) == []
+        assert set(content) == set(schemas[schema]["properties"])
+
+
+def test_the_described_selection_is_the_one_that_is_understood() -> None:
+    operation = DOCUMENT["paths"]["/admin/v1/callbacks/replay"]["post"]
+    members = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert set(members) == set(admin_callbacks.ReplayRequest.__struct_fields__)
+
+
+def pushed() -> Callback:
+    return Callback(
+        id="cb1", account="acme", appkey="f543ertg", url="https://shop.example/dr", endpoint="acme https://shop.example",
+        kind=CallbackKind.STATUS, body=b'{"statuses":[]}', access_key="k", message_id="wamid.1", status="sent", rank=40,
+        state=CallbackState.DONE, created_at_ms=1, attempts=1, first_attempt_at_ms=1, settled_at_ms=6, http_status=200,
+    )  # fmt: skip
 
 
 def row() -> Message:

@@ -7,7 +7,7 @@ import typer
 
 from waypost.cli.run import CommandFailed
 
-COMMANDS = ("serve", "simulate", "demo", "apply", "send", "messages", "settings", "db", "doctor")
+COMMANDS = ("serve", "simulate", "demo", "apply", "send", "messages", "callbacks", "settings", "db", "doctor")
 
 
 def application(*wanted: str) -> typer.Typer:

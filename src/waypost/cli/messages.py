@@ -17,7 +17,8 @@ from waypost.model import State
 from waypost.protocol.errors import MetaRefused, SystemBusy
 from waypost.service import journal_to_read
 from waypost.settings import Settings
-from waypost.web.admin import MAX_PAGE, summary, timeline
+from waypost.web.admin import summary, timeline
+from waypost.web.answers import MAX_PAGE
 
 PATH = "/admin/v1/messages"
 SHOWN_ANSWER = 600  # characters of Meta's answer; --json shows all
@@ -130,7 +131,7 @@ def _story(settings: Settings, link: AdminLink | None, message_id: str) -> dict[
             message = await store.find(message_id)
             if message is None:
                 raise CommandFailed(f"no message has the id {message_id} (ours, cus_message_id or Meta's)")
-            return timeline(message, await store.statuses(message.id))
+            return timeline(message, await store.statuses(message.id), [])
 
     with plain_failures():
         return run(read())

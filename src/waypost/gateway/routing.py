@@ -23,6 +23,14 @@ CATEGORY_OF_UNKNOWN = "marketing"  # a template whose category nobody told us is
 FREE_FORM = "service"
 
 
+class Place(Noun, frozen=True, kw_only=True):
+    """An application of an account, and a number that it may send through."""
+
+    application: Application
+    phone: BusinessPhone
+    waba: Waba
+
+
 class Route(Noun, frozen=True, kw_only=True):
     """Everything chosen for one message."""
 
@@ -39,15 +47,8 @@ def choose(tenants: Tenants, account: Account, message: MtRequest) -> Route:
     Raises, in this order (decision D12), `ApplicationUnavailable` 9003, `PhoneUnknown` 9002, `PhoneNotBound` 10003,
     `TemplateUnavailable` 10005, `ParameterInvalid` 9000 (preflight), `PriceMissing` 9004.
     """
-    application = tenants.applications.get(message.appkey)
-    if application is None or not application.enabled or application.account != account.name:
-        raise ApplicationUnavailable("no enabled application of this account has this appkey")
-    phone = tenants.phones.get(message.business_phone)
-    waba = tenants.waba_of(phone) if phone is not None else None
-    if phone is None or waba is None or not _may_use(waba, account):
-        raise PhoneUnknown("no WhatsApp number of this account")
-    if phone.number not in application.phones:
-        raise PhoneNotBound("bind the number to the application")
+    place = locate(tenants, account, message.appkey, message.business_phone)
+    application, phone, waba = place.application, place.phone, place.waba
     category = FREE_FORM
     if isinstance(message, TemplateMessage):
         category = _check_template(tenants, waba, application, message)
@@ -59,6 +60,23 @@ def choose(tenants: Tenants, account: Account, message: MtRequest) -> Route:
         category=category,
         price=None if price is None else f"{price:f}",
     )
+
+
+def locate(tenants: Tenants, account: Account, appkey: str, number: str) -> Place:
+    """Find an application of an account, and one of the numbers that are bound to it.
+
+    Raises, in this order, `ApplicationUnavailable` 9003, `PhoneUnknown` 9002, `PhoneNotBound` 10003.
+    """
+    application = tenants.applications.get(appkey)
+    if application is None or not application.enabled or application.account != account.name:
+        raise ApplicationUnavailable("no enabled application of this account has this appkey")
+    phone = tenants.phones.get(number)
+    waba = tenants.waba_of(phone) if phone is not None else None
+    if phone is None or waba is None or not _may_use(waba, account):
+        raise PhoneUnknown("no WhatsApp number of this account")
+    if phone.number not in application.phones:
+        raise PhoneNotBound("bind the number to the application")
+    return Place(application=application, phone=phone, waba=waba)
 
 
 def _may_use(waba: Waba, account: Account) -> bool:

@@ -1,8 +1,5 @@
 """`/admin/v1/*`: what operators and the command line see and do, as JSON behind the admin token."""
 
-import hmac
-from collections.abc import Awaitable, Callable
-
 import msgspec
 import structlog
 from starlette.requests import Request
@@ -12,45 +9,33 @@ from starlette.routing import Route
 from waypost.gateway.checkup import Checkup
 from waypost.gateway.registry import Registry
 from waypost.gateway.tenant_file import TenantFileInvalid
-from waypost.model import Message, State, StatusRecord
-from waypost.store.base import Store, StoreUnavailable
+from waypost.model import Attempt, Callback, Message, State, StatusRecord
+from waypost.store.base import Store
+from waypost.web.answers import MAX_PAGE, reply
+from waypost.web.token import Guard
 
 log = structlog.get_logger("waypost.admin")
 
-MAX_PAGE = 500
 MAX_TENANT_BYTES = 64 * 1_048_576  # 6,000 templates with components are some 20 MB
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class AdminApi:
     """The admin API's handlers; `routes` lists them."""
 
-    def __init__(self, registry: Registry, store: Store, checkup: Checkup, token: str) -> None:
+    def __init__(self, registry: Registry, store: Store, checkup: Checkup, guard: Guard) -> None:
         self._registry = registry
         self._store = store
         self._checkup = checkup
-        self._token = token.encode()
+        self._guard = guard
 
     def routes(self) -> list[Route]:
         """Return the routes, each behind the token."""
         return [
-            Route("/admin/v1/messages", self._guarded(self.list_messages), methods=["GET"]),
-            Route("/admin/v1/messages/{any_id:path}", self._guarded(self.show_message), methods=["GET"]),
-            Route("/admin/v1/apply", self._guarded(self.apply), methods=["POST"]),
-            Route("/admin/v1/checkup", self._guarded(self.check_up), methods=["GET"]),
+            Route("/admin/v1/messages", self._guard(self.list_messages), methods=["GET"]),
+            Route("/admin/v1/messages/{any_id:path}", self._guard(self.show_message), methods=["GET"]),
+            Route("/admin/v1/apply", self._guard(self.apply), methods=["POST"]),
+            Route("/admin/v1/checkup", self._guard(self.check_up), methods=["GET"]),
         ]
-
-    def _guarded(self, handler: Handler) -> Handler:
-        async def guarded(request: Request) -> Response:
-            scheme, _, token = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token):
-                return reply({"error": "the header Authorization must be: Bearer <admin token>"}, 401)
-            try:
-                return await handler(request)
-            except StoreUnavailable as error:
-                return reply({"error": f"the journal is unavailable: {error}"}, 503)
-
-        return guarded
 
     async def list_messages(self, request: Request) -> Response:
         """Answer messages newest first: `?state=`, `limit=` (1 to 500), `cursor=` from the page before."""
@@ -69,7 +54,11 @@ class AdminApi:
         message = await self._store.find(request.path_params["any_id"])
         if message is None:
             return reply({"error": "no message has this id (ours, cus_message_id or Meta's)"}, 404)
-        return reply(timeline(message, await self._store.statuses(message.id)))
+        callbacks = [
+            (callback, await self._store.attempts(callback.id))
+            for callback in await self._store.callbacks_of(message.id)
+        ]
+        return reply(timeline(message, await self._store.statuses(message.id), callbacks))
 
     async def apply(self, request: Request) -> Response:
         """Make the tenants what the tables of a tenant file say, `env:` names already replaced; answer what changed."""
@@ -91,11 +80,6 @@ class AdminApi:
     async def check_up(self, _: Request) -> Response:
         """Answer what there is to say about the tenants; asks Meta about each WABA, so it may take some seconds."""
         return reply({"findings": await self._checkup.findings()})
-
-
-def reply(content: object, status: int = 200) -> Response:
-    """Return a JSON answer."""
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
 def summary(message: Message) -> dict[str, object]:
@@ -122,15 +106,48 @@ def summary(message: Message) -> dict[str, object]:
     }
 
 
-def timeline(message: Message, statuses: tuple[StatusRecord, ...]) -> dict[str, object]:
+def timeline(
+    message: Message,
+    statuses: tuple[StatusRecord, ...],
+    callbacks: list[tuple[Callback, tuple[Attempt, ...]]],
+) -> dict[str, object]:
     """Return one message with its statuses, its callbacks and Meta's answer."""
     return {
         **summary(message),
         "biz_opaque_callback_data": message.opaque,
         "dr_webhook": message.dr_webhook,
         "statuses": [_shown(item) for item in statuses],
-        "callbacks": [],
+        "callbacks": [_callback(callback, attempts) for callback, attempts in callbacks],
         "meta_answer": _parsed(message.meta_answer),
+    }
+
+
+def _callback(callback: Callback, attempts: tuple[Attempt, ...]) -> dict[str, object]:
+    """Return a callback with its attempts; a first try that succeeded is told by the callback's own row."""
+    tried: list[dict[str, object]] = [
+        {
+            "at_ms": attempt.at_ms,
+            "http_status": attempt.http_status,
+            "duration_ms": attempt.duration_ms,
+            "error": attempt.error,
+        }
+        for attempt in attempts
+    ]
+    if not tried and callback.attempts:
+        tried.append(
+            {
+                "at_ms": callback.first_attempt_at_ms,
+                "http_status": callback.http_status,
+                "duration_ms": max((callback.settled_at_ms or 0) - (callback.first_attempt_at_ms or 0), 0),
+                "error": None,
+            }
+        )
+    return {
+        "id": callback.id,
+        "status": callback.status,
+        "state": callback.state,
+        "url": callback.url,
+        "attempts": tried,
     }
 
 

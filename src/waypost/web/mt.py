@@ -1,16 +1,12 @@
 """`POST /api/wa/mt`: the script of one message. Read this once and you know the whole story."""
 
-import hashlib
-
-from waypost.gateway import auth
 from waypost.gateway.registry import Registry
 from waypost.gateway.send import Sender
-from waypost.protocol import messages, replies, signing
-from waypost.protocol.errors import ParameterInvalid, SignatureInvalid
+from waypost.protocol import messages, replies
 from waypost.telemetry import WideLine, mask
+from waypost.web import signed
 from waypost.web.asgi import BodyRefused
 
-ACTION = "mt"
 MAX_BODY_BYTES = 1_048_576  # a JSON body over 1 MB is 9000
 
 
@@ -29,21 +25,8 @@ class MtEndpoint:
         template, price; then the message is journalled and sent.
         """
         tenants = self._registry.tenants
-        caller = auth.identify(tenants, headers, action=ACTION, now_ms=now_ms)
-        line.note(account=caller.account.name)
-        if isinstance(body, BodyRefused):
-            raise ParameterInvalid(str(body))
-        try:
-            auth.verify(caller, body)
-        except SignatureInvalid:
-            # what an operator may see of a signature that does not fit: enough to compare, nothing to forge with
-            line.note(
-                canonical_prefix=signing.masked(caller.headers, None).partition("&accessSecret")[0],
-                body_bytes=len(body),
-                body_sha256=hashlib.sha256(body).hexdigest(),
-            )
-            raise
-        request = messages.decode(body)
+        caller, raw = signed.caller_of(tenants, headers, body, line, now_ms)
+        request = messages.decode(raw)
         line.note(
             appkey=request.appkey,
             type=request.type,

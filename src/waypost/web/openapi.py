@@ -8,7 +8,7 @@ from waypost.protocol import replies
 from waypost.protocol.errors import FAILURES, Failure, MetaRefused, ParameterInvalid
 from waypost.protocol.messages import MtRequest
 from waypost.protocol.templates import Parameter
-from waypost.web import api_words, operator_api
+from waypost.web import api_words, openapi_query, operator_api
 from waypost.web.openapi_pieces import SCHEMA_PATH, Json, ref, whole_object
 
 
@@ -24,11 +24,16 @@ def build() -> Json:
         },
         "tags": [
             {"name": "messages", "description": "What customers' programs call."},
+            {"name": "callbacks", "description": "What else customers' programs call, signed like a message."},
             {"name": "admin", "description": "What operators and the command line call, with the admin token."},
             {"name": "meta", "description": "What Meta calls."},
             {"name": "health", "description": "For load balancers and Prometheus; no token needed."},
         ],
-        "paths": {"/api/wa/mt": {"post": _send()}, **operator_api.paths()},
+        "paths": {
+            "/api/wa/mt": {"post": _send()},
+            "/api/wa/callback": {"post": openapi_query.operation(_headers())},
+            **operator_api.paths(),
+        },
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {"adminToken": {"type": "http", "scheme": "bearer"}},
@@ -54,17 +59,7 @@ def _send() -> Json:
         "tags": ["messages"],
         "operationId": "sendMessage",
         "summary": "Send one WhatsApp message",
-        "parameters": [
-            {
-                "name": name,
-                "in": "header",
-                "required": required,
-                "description": words,
-                "schema": {"type": "string"},
-                "example": sample,
-            }
-            for name, required, words, sample in api_words.HEADERS
-        ],
+        "parameters": _headers(),
         "requestBody": {
             "required": True,
             "description": "At most 1 MB of JSON in UTF-8. Members that nobody knows are ignored.",
@@ -82,6 +77,20 @@ def _send() -> Json:
             }
         },
     }
+
+
+def _headers() -> list[Json]:
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": required,
+            "description": words,
+            "schema": {"type": "string"},
+            "example": sample,
+        }
+        for name, required, words, sample in api_words.HEADERS
+    ]
 
 
 def _request_examples() -> Json:
@@ -153,4 +162,5 @@ def _answer_schemas() -> Json:
                 **reply_members,
             },
         ),
+        **openapi_query.schemas(reply_members),
     }

@@ -25,3 +25,23 @@ def whole_object(words: str, members: Json) -> Json:
     """Return the schema of an object all of whose members are always there."""
     described = {"description": words} if words else {}
     return {"type": "object", **described, "properties": members, "required": list(members)}
+
+
+def admin_call(summary: str, schema: str, *refusals: int, **rest: object) -> Json:
+    """Return an operation of the admin API that answers a schema; `refusals` are its HTTP statuses but 401 and 503."""
+    refused = whole_object("A refusal.", {"error": {"type": "string"}})
+    failures = {
+        **dict.fromkeys(refusals, "Refused; `error` says why."),
+        401: "The admin token is missing or wrong.",
+        503: "No journal.",
+    }
+    return {
+        "tags": ["admin"],
+        "summary": summary,
+        "security": [{"adminToken": []}],
+        **rest,
+        "responses": {
+            "200": {"description": "Done.", **content(ref(schema))},
+            **{str(status): {"description": words, **content(refused)} for status, words in failures.items()},
+        },
+    }

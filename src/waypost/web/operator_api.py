@@ -5,12 +5,13 @@ import msgspec
 from waypost.gateway.checkup import Finding
 from waypost.gateway.registry import Change
 from waypost.model import State
-from waypost.web.openapi_pieces import SCHEMA_PATH, Json, content, parameter, ref, whole_object
+from waypost.web import operator_callbacks
+from waypost.web.openapi_pieces import SCHEMA_PATH, Json, admin_call, content, parameter, ref, whole_object
 
 
 def paths() -> Json:
     """Return the operations outside of the customers' API, by path."""
-    return {**_admin(), **_meta(), **_health()}
+    return {**_admin(), **operator_callbacks.paths(), **_meta(), **_health()}
 
 
 def _admin() -> Json:
@@ -24,40 +25,19 @@ def _admin() -> Json:
     any_id = parameter("any_id", "path", {"type": "string"}, "The message id, a `cus_message_id` or Meta's id.")
     tables: Json = {"type": "object", "description": "The tables of a tenant file as JSON, `env:` names replaced."}
     return {
-        "/admin/v1/messages": {"get": _admin_call("List messages, newest first", "MessagePage", 400, parameters=query)},
+        "/admin/v1/messages": {"get": admin_call("List messages, newest first", "MessagePage", 400, parameters=query)},
         "/admin/v1/messages/{any_id}": {
-            "get": _admin_call("Show one message and what became of it", "MessageTimeline", 404, parameters=[any_id])
+            "get": admin_call("Show one message and what became of it", "MessageTimeline", 404, parameters=[any_id])
         },
-        "/admin/v1/checkup": {
-            "get": _admin_call("Look over tenants, tokens and numbers, with Meta's help", "Findings")
-        },
+        "/admin/v1/checkup": {"get": admin_call("Look over tenants, tokens and numbers, with Meta's help", "Findings")},
         "/admin/v1/apply": {
-            "post": _admin_call(
+            "post": admin_call(
                 "Make the tenants what a tenant file says",
                 "Changes",
                 400,
                 413,
                 requestBody={"required": True, **content(tables)},
             )
-        },
-    }
-
-
-def _admin_call(summary: str, schema: str, *refusals: int, **rest: object) -> Json:
-    refused = whole_object("A refusal.", {"error": {"type": "string"}})
-    failures = {
-        **dict.fromkeys(refusals, "Refused; `error` says why."),
-        401: "The admin token is missing or wrong.",
-        503: "No journal.",
-    }
-    return {
-        "tags": ["admin"],
-        "summary": summary,
-        "security": [{"adminToken": []}],
-        **rest,
-        "responses": {
-            "200": {"description": "Done.", **content(ref(schema))},
-            **{str(status): {"description": words, **content(refused)} for status, words in failures.items()},
         },
     }
 
@@ -81,6 +61,7 @@ def schemas() -> Json:
     (changes, findings), items = msgspec.json.schema_components((list[Change], list[Finding]), ref_template=SCHEMA_PATH)
     return {
         **items,
+        **operator_callbacks.schemas(),
         "Changes": whole_object("What was changed.", {"changes": changes}),
         "Findings": whole_object("What was looked at.", {"findings": findings}),
         "MessageSummary": whole_object("One line of the list of messages; times are milliseconds since 1970.", summary),
@@ -95,7 +76,7 @@ def schemas() -> Json:
                 "biz_opaque_callback_data": text,
                 "dr_webhook": text,
                 "statuses": {"type": "array", "items": status},
-                "callbacks": {"type": "array", "items": {"type": "object"}},
+                "callbacks": {"type": "array", "items": ref("MessageCallback")},
                 "meta_answer": {"description": "Meta's answer as it came."},
             },
         ),

@@ -1,0 +1,131 @@
+"""`waypost callbacks`: what was pushed to customers' receivers, what was not, and pushing it again."""
+
+import re
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+import typer
+from rich.table import Table
+
+from waypost.cli.gateway_link import AdminLink, running_gateway
+from waypost.cli.run import AsJson, CommandFailed, ConfigFile, read_settings
+from waypost.cli.terminal import ago, printable, short, show
+from waypost.clock import Clock
+
+PATH = "/admin/v1/callbacks"
+_AGO = re.compile(r"(\d{1,6})(m|h|d)")
+_UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+app = typer.Typer(
+    help="Callbacks to customers' receivers: list, show one, replay.", no_args_is_help=True, rich_markup_mode=None
+)
+State = Annotated[str | None, typer.Option(help="due, done or abandoned.")]
+Account = Annotated[str | None, typer.Option(help="Of one account.")]
+Appkey = Annotated[str | None, typer.Option(help="Of one application.")]
+Message = Annotated[str | None, typer.Option("--message", help="Of one message, by the gateway's own id.")]
+Since = Annotated[str | None, typer.Option(help="Not older than this: 30m, 6h, 2d.")]
+
+
+@app.command("list")
+def list_callbacks(
+    state: State = None,
+    account: Account = None,
+    appkey: Appkey = None,
+    message: Message = None,
+    since: Since = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List callbacks, oldest first."""
+    query = _selection(state, account, appkey, message, since) | {"limit": limit, "cursor": cursor}
+    given = {name: value for name, value in query.items() if value is not None}
+    answer = _link(config).call("GET", f"{PATH}?{urlencode(given)}")
+    if as_json:
+        print(msgspec.json.encode(answer).decode())
+        return
+    rows = msgspec.convert(answer["callbacks"], list[dict[str, Any]])
+    now_ms = Clock().now_ms()
+    table = Table("created", "state", "tries", "what", "answer", "to", "id", box=None, pad_edge=False)
+    for row in rows:
+        down = " (down: probed hourly)" if row["endpoint_down"] else ""
+        answered = str(row["http_status"]) if row["http_status"] is not None else short(str(row["error"] or ""), 60)
+        cells = (
+            row["state"],
+            str(row["attempts"]),
+            row["status"] or row["kind"],
+            answered,
+            row["url"] + down,
+            row["id"],
+        )
+        table.add_row(ago(row["created_at_ms"], now_ms), *map(printable, cells))
+    show(table) if rows else print("no callbacks")
+    if answer.get("next_cursor"):
+        print(f"more: --cursor {printable(str(answer['next_cursor']))}")
+
+
+@app.command("show")
+def show_callback(
+    callback_id: Annotated[str, typer.Argument(metavar="ID", help="The callback's id.")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one callback: its payload and the attempts to push it."""
+    answer = _link(config).call("GET", f"{PATH}/{quote(callback_id, safe='')}")
+    if as_json:
+        print(msgspec.json.encode(answer).decode())
+        return
+    print(f"{printable(str(answer['id']))}  {answer['state']}  to {printable(str(answer['url']))}")
+    table = Table("try", "when", "took", "answer", box=None, pad_edge=False)
+    now_ms = Clock().now_ms()
+    for item in msgspec.convert(answer["attempts"], list[dict[str, Any]]):
+        said = item["error"] or f"{item['http_status']} {item['excerpt'] or ''}"
+        table.add_row(str(item["number"]), ago(item["at_ms"], now_ms), f"{item['duration_ms']} ms", short(said, 200))
+    show(table)
+    print(printable(msgspec.json.encode(answer["payload"]).decode()))
+
+
+@app.command("replay")
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Which, by id; or a selection.")] = None,
+    state: State = None,
+    account: Account = None,
+    appkey: Appkey = None,
+    message: Message = None,
+    since: Since = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Push settled callbacks again, with the same id and payload: by id, or a selection such as --state abandoned."""
+    wanted = _selection(state, account, appkey, message, since) | {"ids": ids or None}
+    body = {name: value for name, value in wanted.items() if value is not None}
+    if not body:
+        raise typer.BadParameter("name ids, or a selection: --state, --account, --appkey, --message, --since")
+    answer = _link(config).call("POST", f"{PATH}/replay", body | {"dry_run": dry_run})
+    if as_json:
+        print(msgspec.json.encode(answer).decode())
+    else:
+        print(f"{answer['count']} would be pushed again" if dry_run else f"{answer['replayed']} are pushed again")
+
+
+def _selection(
+    state: str | None, account: str | None, appkey: str | None, message: str | None, since: str | None
+) -> dict[str, Any]:
+    since_ms = None
+    if since is not None:
+        match = _AGO.fullmatch(since)
+        if match is None:
+            raise typer.BadParameter("expected minutes, hours or days: 30m, 6h, 2d", param_hint="--since")
+        since_ms = Clock().now_ms() - int(match[1]) * _UNIT_MS[match[2]]
+    return {"state": state, "account": account, "appkey": appkey, "message_id": message, "since_ms": since_ms}
+
+
+def _link(config: Any) -> AdminLink:
+    settings = read_settings(config)
+    link = running_gateway(settings)
+    if link is None:
+        raise CommandFailed(f"no gateway runs on {settings.data_dir}; start it with `waypost serve`")
+    return link
