@@ -1,8 +1,9 @@
-"""The load generator: a fixed number of keep-alive connections, each with one request under way at a time."""
+"""The load generator: keep-alive connections, each with one request under way; as fast as answers come, or paced."""
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 import httptools
@@ -10,28 +11,29 @@ import msgspec
 
 from bench.failure import BenchFailed
 
-_ACCEPTED = b'{"code":0,'
+CODE_0 = b'{"code":0,'  # how the customer API's answer to an accepted message begins
 _BLOCK_LIMIT_S = 120.0  # ends a bench whose server hangs
 _SHOWN_BYTES = 300
 
 
 class Block(msgspec.Struct, frozen=True):
-    """One block of requests, all answered with code 0: how long each took, and all together."""
+    """One block of requests, all accepted: how long each took, and all together."""
 
     latencies_s: list[float]
     elapsed_s: float
 
     @property
-    def messages_per_s(self) -> float:
+    def per_s(self) -> float:
         return len(self.latencies_s) / self.elapsed_s
 
 
 class Load:
-    """Connections to one server, kept open from block to block."""
+    """Connections to one server, kept open from block to block; an answer that is HTTP 200 must begin as told."""
 
-    def __init__(self, url: str, concurrency: int) -> None:
+    def __init__(self, url: str, concurrency: int, accepted: bytes = CODE_0) -> None:
         self._url = urlsplit(url)
         self._concurrency = concurrency
+        self._accepted = accepted
         self._connections: list[_Connection] = []
 
     async def open(self) -> None:
@@ -41,14 +43,20 @@ class Load:
             _, connection = await loop.create_connection(_Connection, str(self._url.hostname), self._url.port or 80)
             self._connections.append(connection)
 
-    async def send(self, requests: Sequence[bytes]) -> Block:
-        """Send every request and wait for its answer; raises `BenchFailed` unless each is HTTP 200 with code 0."""
-        turn = _Turn(requests, len(self._connections))
+    async def send(self, requests: Sequence[bytes], per_s: float | None = None) -> Block:
+        """Send every request and wait for its answer; raises `BenchFailed` unless each is accepted.
+
+        A connection sends its next request when it has its answer, and a request's time begins when it is sent. With
+        `per_s` requests fall due evenly spaced, whatever the answers do, and a request's time begins when it is due: so
+        the wait for a server that falls behind is counted.
+        """
+        turn = _Turn(len(requests), self._accepted)
         began = time.perf_counter()
         for connection in self._connections:
-            connection.begin(turn)
+            turn.serve(connection)
         try:
             async with asyncio.timeout(_BLOCK_LIMIT_S):
+                await _fall_due(turn, requests, per_s)
                 await turn.done
         except TimeoutError:
             raise BenchFailed(f"{len(turn.latencies_s)} of {len(requests)} requests answered in time") from None
@@ -60,20 +68,51 @@ class Load:
             connection.close()
 
 
+async def _fall_due(turn: "_Turn", requests: Sequence[bytes], per_s: float | None) -> None:
+    if per_s is None:
+        turn.add((request, None) for request in requests)
+        return
+    began = time.perf_counter()
+    for number, request in enumerate(requests):
+        due_s = began + number / per_s
+        await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+        turn.add([(request, due_s)])
+
+
 class _Turn:
     """What the connections share during one block."""
 
-    def __init__(self, requests: Sequence[bytes], connections: int) -> None:
-        self.requests: Iterator[bytes] = iter(requests)
+    def __init__(self, total: int, accepted: bytes) -> None:
         self.latencies_s: list[float] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._busy = connections
+        self._total = total
+        self._accepted = accepted
+        self._waiting: deque[tuple[bytes, float | None]] = deque()
+        self._idle: list[_Connection] = []
 
-    def ended(self) -> None:
-        """A connection found nothing more to send and has all its answers."""
-        self._busy -= 1
-        if self._busy == 0 and not self.done.done():
+    def add(self, requests: Iterable[tuple[bytes, float | None]]) -> None:
+        """Have requests sent, each with the time at which it fell due, or None if it does when it is sent."""
+        self._waiting.extend(requests)
+        while self._idle and self._waiting:
+            self._idle.pop().send(*self._waiting.popleft())
+
+    def serve(self, connection: "_Connection") -> None:
+        """Give a connection its next request, or keep it for later ones."""
+        connection.turn = self
+        if self._waiting:
+            connection.send(*self._waiting.popleft())
+        else:
+            self._idle.append(connection)
+
+    def answered(self, connection: "_Connection", latency_s: float, status: int, body: bytes) -> None:
+        """Take an answer; one that is not as it should be ends the block."""
+        self.latencies_s.append(latency_s)
+        if status != 200 or not body.startswith(self._accepted):
+            self.failed(f"an answer was HTTP {status}: {body[:_SHOWN_BYTES]!r}")
+            return
+        if len(self.latencies_s) == self._total and not self.done.done():
             self.done.set_result(None)
+        self.serve(connection)
 
     def failed(self, reason: str) -> None:
         if not self.done.done():
@@ -82,22 +121,23 @@ class _Turn:
 
 class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
+        self.turn: _Turn | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._turn: _Turn | None = None
         self._body = b""
-        self._sent_at = 0.0
+        self._began_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # what TCP gives
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._turn is not None:
-            self._turn.failed(f"the server closed a connection ({exc})")
+        if self.turn is not None:
+            self.turn.failed(f"the server closed a connection ({exc})")
 
-    def begin(self, turn: _Turn) -> None:
-        self._turn = turn
-        self._send_next(turn)
+    def send(self, request: bytes, due_s: float | None) -> None:
+        assert self._transport is not None
+        self._began_s = time.perf_counter() if due_s is None else due_s
+        self._transport.write(request)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -110,21 +150,6 @@ class _Connection(asyncio.Protocol):
         self._body += body
 
     def on_message_complete(self) -> None:
-        turn, body, self._body = self._turn, self._body, b""
-        assert turn is not None
-        turn.latencies_s.append(time.perf_counter() - self._sent_at)
-        status = self._parser.get_status_code()
-        if status == 200 and body.startswith(_ACCEPTED):
-            self._send_next(turn)
-        else:
-            turn.failed(f"an answer was HTTP {status}: {body[:_SHOWN_BYTES]!r}")
-
-    def _send_next(self, turn: _Turn) -> None:
-        request = next(turn.requests, None)
-        if request is None:
-            self._turn = None
-            turn.ended()
-            return
-        assert self._transport is not None
-        self._sent_at = time.perf_counter()
-        self._transport.write(request)
+        body, self._body = self._body, b""
+        assert self.turn is not None
+        self.turn.answered(self, time.perf_counter() - self._began_s, self._parser.get_status_code(), body)

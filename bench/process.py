@@ -1,24 +1,50 @@
 """One stack seen from outside: starts its process, asks for its CPU time, ends it."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.failure import BenchFailed
+from bench.plan import Place
+from bench.stacks import UNPINNED
 
 _ROOT = Path(__file__).parents[1]
 _START_LIMIT_S = 60.0
 _SHOWN_CHARS = 2000
 
 
-class StackProcess:
-    """A running stack; `url` is where it listens. Its log goes into a file, as a production log would."""
+async def start_stacks(
+    names: Sequence[str], upstream: str, place: Place, running: contextlib.AsyncExitStack
+) -> list["StackProcess"]:
+    """Start stacks side by side, then take the load's own core; raises `BenchFailed` if any does not come up."""
+    core = UNPINNED if place.core is None else place.core
+    starting = (StackProcess.start(name, upstream, place.folder / name, core) for name in names)
+    results = await asyncio.gather(*starting, return_exceptions=True)
+    started = [result for result in results if isinstance(result, StackProcess)]
+    for process in started:
+        running.push_async_callback(process.stop)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    if place.load_core is not None:
+        os.sched_setaffinity(0, {place.load_core})
+    return started
 
-    def __init__(self, name: str, process: Process, url: str) -> None:
+
+class StackProcess:
+    """A running stack: `url` is where it listens, `journal` its database if it has one.
+
+    Its log goes into a file, as a production log would.
+    """
+
+    def __init__(self, name: str, process: Process, journal: Path) -> None:
         self.name = name
-        self.url = url
+        self.url = ""
+        self.journal = journal
         self._process = process
 
     @classmethod
@@ -35,7 +61,7 @@ class StackProcess:
                 # a setting of the shell must not change what is measured
                 env={key: value for key, value in os.environ.items() if not key.startswith("WAYPOST_")},
             )
-        started = cls(name, process, "")
+        started = cls(name, process, folder / "data" / "waypost.db")
         try:
             async with asyncio.timeout(_START_LIMIT_S):
                 started.url = await started._line()

@@ -8,7 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.rounds import Measured, Plan, Results
+from bench.plan import Measured, Measurement, Paced, Plan
+from bench.rounds import Results
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -19,14 +20,14 @@ class Spread(msgspec.Struct, frozen=True):
     high: float
 
 
-class Figures(msgspec.Struct, frozen=True):
-    """One stack over all rounds."""
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """One stack over all rounds; no latencies where none are seen from outside."""
 
-    messages_per_s: Spread
-    p50_ms: Spread
-    p99_ms: Spread
+    per_s: Spread
     cpu_us: Spread
-    messages: int
+    count: int
+    p50_ms: Spread | None
+    p99_ms: Spread | None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,23 +49,42 @@ class Ratio(msgspec.Struct, frozen=True):
     verdict: str  # "aim", "floor", "below", or "" without a target
 
 
+class Summary(msgspec.Struct, frozen=True):
+    """One measurement summed up."""
+
+    stacks: dict[str, Figures]
+    ratios: list[Ratio]
+    paced: Paced | None
+
+
 class Report(msgspec.Struct, frozen=True):
     """A whole bench, as `--json` prints it."""
 
     plan: Plan
     results: Results
-    stacks: dict[str, Figures]
-    ratios: list[Ratio]
+    summaries: dict[str, Summary]
 
 
 # From measurements of a prototype of this design, on the same server (uvicorn), with a leaner HTTP client.
-TARGETS = (
-    Target(figure="messages_per_s", over="full", under="no-op", aim=0.30, floor=0.20),
-    Target(figure="messages_per_s", over="full", under="proxy", aim=0.50, floor=0.40),
-    Target(figure="cpu_us", over="full", under="no-op", aim=3.5, floor=4.5, more_is_better=False),
-    Target(figure="cpu_us", over="full", under="proxy", more_is_better=False),
-)
-_NAMES = {"messages_per_s": "messages/s", "cpu_us": "CPU per message"}
+TARGETS = {
+    "send": (
+        Target(figure="per_s", over="full", under="no-op", aim=0.30, floor=0.20),
+        Target(figure="per_s", over="full", under="proxy", aim=0.50, floor=0.40),
+        Target(figure="cpu_us", over="full", under="no-op", aim=3.5, floor=4.5, more_is_better=False),
+        Target(figure="cpu_us", over="full", under="proxy", more_is_better=False),
+    ),
+    "webhooks": (
+        Target(figure="per_s", over="full", under="no-op"),
+        Target(figure="cpu_us", over="full", under="no-op", more_is_better=False),
+    ),
+    "callbacks": (
+        Target(figure="per_s", over="full", under="pushes"),
+        Target(figure="cpu_us", over="full", under="pushes", more_is_better=False),
+    ),
+}
+MEDIAN_GOAL_MS = 250  # Meta's rule: answer webhooks within 250 ms in the median,
+OVER_1_S_GOAL = 0.01  # and fewer than this share later than 1 s
+_UNITS = {"send": "message", "webhooks": "webhook", "callbacks": "callback"}
 _VERDICTS = {"aim": "[green]aim met[/]", "floor": "[yellow]floor met[/]", "below": "[red]below floor[/]"}
 
 
@@ -82,36 +102,46 @@ def ratio(target: Target, rounds: dict[str, list[Measured]]) -> Ratio:
 
 def build(plan: Plan, results: Results) -> Report:
     """Sum up what was measured."""
+    return Report(plan, results, {name: _summary(name, one) for name, one in results.measurements.items()})
+
+
+def _summary(name: str, measurement: Measurement) -> Summary:
     stacks = {
-        name: Figures(
-            messages_per_s=spread([one.messages_per_s for one in measured]),
-            p50_ms=spread([one.p50_ms for one in measured]),
-            p99_ms=spread([one.p99_ms for one in measured]),
+        stack: Figures(
+            per_s=spread([one.per_s for one in measured]),
             cpu_us=spread([one.cpu_us for one in measured]),
-            messages=sum(one.messages for one in measured),
+            count=sum(one.count for one in measured),
+            p50_ms=_spread_if_seen([one.p50_ms for one in measured]),
+            p99_ms=_spread_if_seen([one.p99_ms for one in measured]),
         )
-        for name, measured in results.rounds.items()
+        for stack, measured in measurement.rounds.items()
     }
-    return Report(plan, results, stacks, [ratio(target, results.rounds) for target in TARGETS])
+    return Summary(stacks, [ratio(target, measurement.rounds) for target in TARGETS[name]], measurement.paced)
 
 
 def show(report: Report, console: Console) -> None:
     """Print the report for people."""
     for line in _preamble(report):
         console.print(line, highlight=False)
-    console.print()
-    console.print(_stacks_table(report))
-    console.print(_ratios_table(report))
+    for name, summary in report.summaries.items():
+        console.print()
+        console.print(_stacks_table(name, summary))
+        if summary.paced is not None:
+            console.print(f" {paced_line(summary.paced)}", highlight=False)
+            console.print()
+        console.print(_ratios_table(name, summary))
 
 
-def _stacks_table(report: Report) -> Table:
-    table = Table("stack", title="median of the rounds (lowest-highest)", title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("messages/s", "p50 ms", "p99 ms", "CPU µs/message"):
+def _stacks_table(name: str, summary: Summary) -> Table:
+    unit = _UNITS[name]
+    title = f"{name}: median of the rounds (lowest-highest)"
+    table = Table("stack", title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in (f"{unit}s/s", "p50 ms", "p99 ms", f"CPU µs/{unit}"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, figures in report.stacks.items():
+    for stack, figures in summary.stacks.items():
         table.add_row(
-            name,
-            _shown(figures.messages_per_s, "{:.0f}".format),
+            stack,
+            _shown(figures.per_s, "{:.0f}".format),
             _shown(figures.p50_ms, "{:.1f}".format),
             _shown(figures.p99_ms, "{:.1f}".format),
             _shown(figures.cpu_us, "{:.0f}".format),
@@ -119,21 +149,32 @@ def _stacks_table(report: Report) -> Table:
     return table
 
 
-def _ratios_table(report: Report) -> Table:
-    table = Table(
-        "ratio", title="median of the per-round ratios (lowest-highest)", title_justify="left", box=box.SIMPLE_HEAD
-    )
+def _ratios_table(name: str, summary: Summary) -> Table:
+    title = "median of the per-round ratios (lowest-highest)"
+    table = Table("ratio", title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("measured", "aim", "floor", ""):
         table.add_column(heading, justify="right", no_wrap=True)
-    for one in report.ratios:
+    names = {"per_s": f"{_UNITS[name]}s/s", "cpu_us": f"CPU per {_UNITS[name]}"}
+    for one in summary.ratios:
         sign = "≥" if one.target.more_is_better else "≤"
         table.add_row(
-            f"{_NAMES[one.target.figure]}, {one.target.over} / {one.target.under}",
+            f"{names[one.target.figure]}, {one.target.over} / {one.target.under}",
             _shown(one.measured, "{:.2f}".format),
             *("" if limit is None else f"{sign} {limit:.2f}" for limit in (one.target.aim, one.target.floor)),
             _VERDICTS.get(one.verdict, ""),
         )
     return table
+
+
+def paced_line(paced: Paced) -> str:
+    """Return the figures of a steady load beside Meta's goals, and whether those are met."""
+    met = paced.median_ms <= MEDIAN_GOAL_MS and paced.over_1_s < OVER_1_S_GOAL
+    return (
+        f"at {paced.per_s:.0f}/s: median {paced.median_ms:.1f} ms (goal ≤ {MEDIAN_GOAL_MS}), "
+        f"p99 {paced.p99_ms:.1f} ms, {paced.over_250_ms:.1%} above 250 ms, "
+        f"{paced.over_1_s:.1%} above 1 s (goal < {OVER_1_S_GOAL:.0%}): "
+        f"{'met' if met else 'MISSED'}"
+    )
 
 
 def _preamble(report: Report) -> list[str]:
@@ -146,7 +187,7 @@ def _preamble(report: Report) -> list[str]:
         ", ".join(f"{name} {number}" for name, number in on.versions.items()),
         f"load before {on.load_before:.2f}, CPU time stolen meanwhile {steal}, "
         f"one page written and flushed in {on.flush_us:.0f} µs",
-        f"{plan.rounds} rounds of about {plan.seconds:g} s per stack, {plan.concurrency} connections, "
+        f"{plan.rounds} rounds of about {plan.seconds:g} s per stack, {plan.concurrency} connections to send on, "
         f"upstream {plan.upstream}, {pinned}",
     ]
 
@@ -165,5 +206,12 @@ def _verdict(target: Target, median: float) -> str:
     return "floor" if way * median >= way * target.floor else "below"
 
 
-def _shown(values: Spread, form: Callable[[float], str]) -> str:
+def _spread_if_seen(values: list[float | None]) -> Spread | None:
+    seen = [value for value in values if value is not None]
+    return spread(seen) if seen else None
+
+
+def _shown(values: Spread | None, form: Callable[[float], str]) -> str:
+    if values is None:
+        return ""
     return f"{form(values.median)} ({form(values.low)}-{form(values.high)})"

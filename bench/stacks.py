@@ -1,4 +1,4 @@
-"""The three servers under test; each runs in a process of its own: `python -m bench.stacks NAME UPSTREAM FOLDER CORE`.
+"""The servers under test; each runs in a process of its own: `python -m bench.stacks NAME UPSTREAM FOLDER CORE`.
 
 The process prints its URL, answers each line on its standard input with the CPU seconds it has used so far, and stops
 when that input ends.
@@ -14,12 +14,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from bench.requests import META_TOKEN, PHONE_NUMBER_ID, TENANTS
 from waypost import telemetry
+from waypost.clock import Clock
+from waypost.gateway.deliver import PushLimits
 from waypost.meta.answer import AcceptedByMeta
 from waypost.meta.client import MetaClient
+from waypost.net.safe_http import SafeHttp
 from waypost.protocol import replies
 from waypost.service import Service, apply_offline
 from waypost.settings import NEWEST_META_API_VERSION, Settings
@@ -29,8 +33,19 @@ from waypost.web.server import HttpServer
 HOST = "127.0.0.1"
 UNPINNED = -1
 _DRAIN_S = 5
+_PUSH_TIMEOUT_S = 10
+PUSHES_AT_ONCE = PushLimits(timeout_s=_PUSH_TIMEOUT_S).per_endpoint
 _OK = replies.success("wamid.0190d8a6f3a27c5e8b1d2f4a6c8e0b1d", "0" * 32)
 _REFUSED = b'{"code":-1}'
+
+
+class WantedPushes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the stack `pushes` is asked to do: the same push so many times."""
+
+    url: str
+    body: str
+    headers: dict[str, str]
+    count: int
 
 
 @asynccontextmanager
@@ -66,7 +81,7 @@ async def proxy(upstream: str, folder: Path) -> AsyncIterator[str]:
 async def full(upstream: str, folder: Path) -> AsyncIterator[str]:
     """The gateway as `waypost serve` runs it: signature, decoding, route, journal, Meta, outcome, log line, metrics."""
     telemetry.configure("info", pretty=False)
-    settings = Settings(data_dir=str(folder), meta_base_url=upstream)
+    settings = Settings(data_dir=str(folder), meta_base_url=upstream, allow_private_callbacks=True)
     await apply_offline(settings, TENANTS)
     service = Service(settings)
     url = await service.start(HOST, 0)
@@ -76,10 +91,35 @@ async def full(upstream: str, folder: Path) -> AsyncIterator[str]:
         await service.stop()
 
 
+@asynccontextmanager
+async def pushes(upstream: str, folder: Path) -> AsyncIterator[str]:
+    """The floor of a callback: pushes a body as often as a request says with the gateway's own client, no journal."""
+    http = SafeHttp(Clock(), timeout_s=_PUSH_TIMEOUT_S, allow_private=True)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        wanted = msgspec.json.decode(await _body(receive), type=WantedPushes)
+        left = iter(range(wanted.count))
+        body = wanted.body.encode()
+
+        async def worker() -> bool:
+            return all([(await http.push(wanted.url, body, wanted.headers)).http_status == 200 for _ in left])
+
+        done = await asyncio.gather(*(worker() for _ in range(PUSHES_AT_ONCE)))
+        await answer(send, _OK if all(done) else _REFUSED)
+
+    await http.start()
+    try:
+        async with _serving(app) as url:
+            yield url
+    finally:
+        await http.close()
+
+
 STACKS: dict[str, Callable[[str, Path], AbstractAsyncContextManager[str]]] = {
     "no-op": no_op,
     "proxy": proxy,
     "full": full,
+    "pushes": pushes,
 }
 
 

@@ -10,6 +10,11 @@ import msgspec
 from waypost.simulator import Simulator
 
 
+def meta_id(number: int) -> str:
+    """Return the id that `LeanUpstream` gives the message it takes as that one, 1 the first; of Meta's usual form."""
+    return f"wamid.HBgNODYxMzkwMDAwMDAwMBUCABEYEj{number:016X}=="
+
+
 class Upstream(Protocol):
     """A server that answers like Meta and counts the messages it took."""
 
@@ -70,11 +75,10 @@ class _GraphConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         assert self._transport is not None
         self._upstream.taken += 1
-        # an id of Meta's usual form and length, about 60 characters
         body = (
             b'{"messaging_product":"whatsapp","contacts":[{"input":"+8613900000000","wa_id":"8613900000000"}],'
-            b'"messages":[{"id":"wamid.HBgNODYxMzkwMDAwMDAwMBUCABEYEj%016X==","message_status":"accepted"}]}'
-        ) % self._upstream.taken
+            b'"messages":[{"id":"%b","message_status":"accepted"}]}'
+        ) % meta_id(self._upstream.taken).encode()
         self._transport.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nfacebook-api-version: v26.0\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(body), body)

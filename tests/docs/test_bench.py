@@ -12,20 +12,28 @@ import pytest
 from rich.console import Console
 
 from bench import machine, report
+from bench.callbacks import Gateway
+from bench.contender import Served
 from bench.failure import BenchFailed
+from bench.journal import Journal
 from bench.load import Load
+from bench.plan import Measured, Measurement, Paced, Plan
 from bench.process import StackProcess
-from bench.report import Report, Spread, Target
-from bench.requests import Requests
-from bench.rounds import Contender, Measured, Plan, Results
+from bench.receiver import Receiver
+from bench.report import Report, Spread, Summary, Target
+from bench.requests import APP_SECRET, Requests
+from bench.rounds import Results
+from bench.sending import Messages, Sent
 from bench.stacks import UNPINNED
-from bench.upstream import LeanUpstream
+from bench.upstream import LeanUpstream, meta_id
+from bench.webhooks import post
 from tests.docs.source import ROOT
+from waypost.meta import webhooks
 
-STACKS = ["no-op", "proxy", "full"]
-ROUNDS = 2
+STACKS = {"send": ["no-op", "proxy", "full"], "webhooks": ["no-op", "full"], "callbacks": ["pushes", "full"]}
+COMPARED = {"send": ["no-op", "proxy"], "webhooks": ["no-op"], "callbacks": ["pushes"]}
 CONCURRENCY = 4
-TINY = ("--rounds", str(ROUNDS), "--seconds", "0.01", "--warm-up", "0", "--concurrency", str(CONCURRENCY))
+TINY = ("--seconds", "0.01", "--warm-up", "0", "--concurrency", str(CONCURRENCY))
 
 
 def run_bench(*options: str) -> subprocess.CompletedProcess[bytes]:
@@ -35,7 +43,11 @@ def run_bench(*options: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def measured(rate: float, cpu_us: float = 100) -> Measured:
-    return Measured(messages=100, messages_per_s=rate, p50_ms=1, p99_ms=2, cpu_us=cpu_us)
+    return Measured(count=100, per_s=rate, p50_ms=1, p99_ms=2, cpu_us=cpu_us)
+
+
+def steady(*, median_ms: float = 2.5, over_1_s: float = 0.0) -> Paced:
+    return Paced(per_s=300, count=900, median_ms=median_ms, p99_ms=400, over_250_ms=0.02, over_1_s=over_1_s)
 
 
 @asynccontextmanager
@@ -52,29 +64,50 @@ async def server_that_answers(answer: bytes) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-@pytest.mark.parametrize("upstream", ["lean", "simulator"])
-def test_a_tiny_bench_measures_every_stack_in_every_round(upstream: str) -> None:
-    run = run_bench(*TINY, "--upstream", upstream, "--json")
+def check_summary(name: str, rounds_asked: int, measurement: Measurement, summary: Summary) -> None:
+    assert list(summary.stacks) == STACKS[name]
+    assert sorted(measurement.rounds) == sorted(STACKS[name])
+    for stack, rounds in measurement.rounds.items():
+        figures = summary.stacks[stack]
+        assert len(rounds) == rounds_asked
+        assert figures.count == sum(one.count for one in rounds) >= rounds_asked * CONCURRENCY
+        seen = [figures.per_s, figures.cpu_us, *([] if name == "callbacks" else [figures.p50_ms, figures.p99_ms])]
+        for values in seen:
+            assert values is not None
+            assert 0 < values.low <= values.median <= values.high
+        for one in rounds:
+            assert (one.p50_ms is None) == (one.p99_ms is None) == (name == "callbacks")
+            assert (one.p50_ms or 0) <= (one.p99_ms or 0)
+    targets = [one.target for one in summary.ratios]
+    assert {target.over for target in targets} == {"full"}
+    assert [target.under for target in targets if target.figure == "per_s"] == COMPARED[name]
+    assert [target.under for target in targets if target.figure == "cpu_us"] == COMPARED[name]
+
+
+def test_a_tiny_bench_measures_every_stack_in_every_round() -> None:
+    run = run_bench(*TINY, "--rounds", "1", "--json")
     assert (run.returncode, run.stderr) == (0, b"")
     told = msgspec.json.decode(run.stdout, type=Report)
-    assert (told.plan.rounds, told.plan.concurrency, told.plan.upstream) == (ROUNDS, CONCURRENCY, upstream)
-    assert list(told.stacks) == list(told.results.rounds) == STACKS
-    for name, rounds in told.results.rounds.items():
-        figures = told.stacks[name]
-        assert len(rounds) == ROUNDS
-        assert figures.messages == sum(one.messages for one in rounds) >= ROUNDS * CONCURRENCY
-        for values in (figures.messages_per_s, figures.p50_ms, figures.p99_ms, figures.cpu_us):
-            assert 0 < values.low <= values.median <= values.high
-        assert all(one.p50_ms <= one.p99_ms for one in rounds)
-    assert [(one.target.figure, one.target.over, one.target.under) for one in told.ratios] == [
-        ("messages_per_s", "full", "no-op"),
-        ("messages_per_s", "full", "proxy"),
-        ("cpu_us", "full", "no-op"),
-        ("cpu_us", "full", "proxy"),
-    ]
+    assert (told.plan.rounds, told.plan.concurrency, told.plan.only) == (1, CONCURRENCY, None)
+    assert list(told.summaries) == list(told.results.measurements) == list(STACKS)
+    for name, summary in told.summaries.items():
+        check_summary(name, 1, told.results.measurements[name], summary)
+        assert (summary.paced is not None) == (name == "webhooks")
+    paced = told.summaries["webhooks"].paced
+    assert paced is not None
+    assert (paced.per_s, paced.count) == (300, 9)
+    assert 0 < paced.median_ms <= paced.p99_ms
     assert told.results.machine.cores >= 1
     assert told.results.machine.python == ".".join(map(str, sys.version_info[:3]))
     assert told.results.machine.flush_us > 0
+
+
+def test_one_measurement_can_be_made_alone_and_with_the_simulator() -> None:
+    run = run_bench(*TINY, "--rounds", "2", "--upstream", "simulator", "--only", "send", "--json")
+    assert (run.returncode, run.stderr) == (0, b"")
+    told = msgspec.json.decode(run.stdout, type=Report)
+    assert (told.plan.upstream, told.plan.only, list(told.summaries)) == ("simulator", "send", ["send"])
+    check_summary("send", 2, told.results.measurements["send"], told.summaries["send"])
 
 
 def test_a_wrong_option_is_told_and_nothing_is_measured() -> None:
@@ -84,7 +117,7 @@ def test_a_wrong_option_is_told_and_nothing_is_measured() -> None:
 
 
 def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
-    target = Target(figure="messages_per_s", over="full", under="proxy", aim=0.5, floor=0.4)
+    target = Target(figure="per_s", over="full", under="proxy", aim=0.5, floor=0.4)
     rounds = {"full": [measured(50), measured(10), measured(45)], "proxy": [measured(100), measured(40), measured(100)]}
     assert report.ratio(target, rounds).measured == Spread(0.45, 0.25, 0.5)
 
@@ -94,7 +127,7 @@ def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
 )
 def test_the_verdict_knows_which_way_is_better(median: float, more: str, less: str) -> None:
     rounds = {"full": [measured(median, median)], "no-op": [measured(1, 1)]}
-    rate = Target(figure="messages_per_s", over="full", under="no-op", aim=1.5, floor=1.0)
+    rate = Target(figure="per_s", over="full", under="no-op", aim=1.5, floor=1.0)
     cpu = Target(figure="cpu_us", over="full", under="no-op", aim=1.0, floor=1.4, more_is_better=False)
     assert report.ratio(rate, rounds).verdict == more
     assert report.ratio(cpu, rounds).verdict == less
@@ -102,8 +135,12 @@ def test_the_verdict_knows_which_way_is_better(median: float, more: str, less: s
 
 def test_the_table_for_people_holds_figures_targets_and_machine(tmp_path: Path) -> None:
     plan = Plan(rounds=1, seconds=1.5, warm_up_s=2, concurrency=64, upstream="lean", folder=None)
-    rounds = {"no-op": [measured(4321, 30)], "proxy": [measured(1000, 60)], "full": [measured(600, 120)]}
-    results = Results(machine.describe(tmp_path), pinned=True, steal_percent=None, rounds=rounds)
+    send = Measurement({"no-op": [measured(4321, 30)], "proxy": [measured(1000, 60)], "full": [measured(600, 120)]})
+    webhooks = Measurement({"no-op": [measured(5000)], "full": [measured(1250)]}, steady())
+    pushes = Measured(count=100, per_s=3000, cpu_us=200)
+    callbacks = Measurement({"pushes": [pushes], "full": [Measured(count=100, per_s=2400, cpu_us=500)]})
+    measurements = {"send": send, "webhooks": webhooks, "callbacks": callbacks}
+    results = Results(machine.describe(tmp_path), pinned=True, steal_percent=None, measurements=measurements)
     console = Console(width=110, record=True, quiet=False, file=(tmp_path / "shown").open("w"))
     report.show(report.build(plan, results), console)
     console.file.close()
@@ -117,8 +154,33 @@ def test_the_table_for_people_holds_figures_targets_and_machine(tmp_path: Path) 
         "floor met",
         "stolen",
         "uvicorn",
+        "CPU µs/webhook",
+        "0.25 (0.25-0.25)",
+        "at 300/s: median 2.5 ms (goal ≤ 250), p99 400.0 ms, 2.0% above 250 ms, 0.0% above 1 s (goal < 1%): met\n",
+        "callbacks/s, full / pushes",
+        "2.50 (2.50-2.50)",
     ):
         assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("paced", "said"),
+    [
+        (steady(median_ms=250, over_1_s=0.009), "met"),
+        (steady(median_ms=251), "MISSED"),
+        (steady(over_1_s=0.01), "MISSED"),
+    ],
+)
+def test_metas_goal_is_a_quick_median_and_few_late_answers(paced: Paced, said: str) -> None:
+    assert report.paced_line(paced).endswith(f": {said}")
+
+
+def test_posts_are_signed_as_meta_signs_and_report_one_status_each() -> None:
+    head, _, body = post(meta_id(7), "delivered").partition(b"\r\n\r\n")
+    signature = head.partition(b"x-hub-signature-256: ")[2].partition(b"\r\n")[0].decode()
+    assert webhooks.verify_signature(body, signature, APP_SECRET)
+    (reported,) = webhooks.parse(body, 0).statuses
+    assert (reported.event.meta_message_id, reported.event.status) == (meta_id(7), "delivered")
 
 
 async def test_requests_are_never_alike() -> None:
@@ -152,10 +214,47 @@ async def test_a_round_is_void_if_meta_got_another_number_of_messages(tmp_path: 
     await load.open()
     process.name = "proxy"  # which would have passed each message on
     with pytest.raises(BenchFailed, match=r"void round of proxy: 8 sent, 8 accepted, 0 arrived upstream instead of 8"):
-        await Contender(process, load, Requests(), upstream, 2).warm_up(0)
+        await Served(process, load, Messages(Requests(), upstream, True), 2).warm_up(0)
     load.close()
     await process.stop()
     await upstream.stop()
+
+
+class Doubling(Receiver):
+    """A receiver that is told of a callback twice."""
+
+    def take(self, transport: asyncio.Transport, body: bytes) -> None:
+        super().take(transport, body)
+        if len(self.bodies) == 12:
+            self.bodies.append(body)
+
+
+async def test_a_round_is_void_if_a_callback_came_twice(tmp_path: Path) -> None:
+    upstream, receiver = LeanUpstream(), Doubling()
+    process = await StackProcess.start("full", await upstream.start(), tmp_path / "full", UNPINNED)
+    messages, posts, journal = Load(process.url, 4), Load(process.url, 4, b"ok"), Journal(process.journal)
+    await messages.open()
+    await posts.open()
+    sent = Sent(messages, Requests(await receiver.start()), upstream)
+    with pytest.raises(BenchFailed, match=r"void round of full: 20 to deliver, \d+ arrived, in 2\d pushes"):
+        await Gateway(process, receiver, sent, posts, journal).deliver(20)
+    messages.close()
+    posts.close()
+    journal.close()
+    await process.stop()
+    await receiver.stop()
+    await upstream.stop()
+
+
+async def test_paced_requests_begin_when_they_fall_due_and_not_when_they_are_sent(tmp_path: Path) -> None:
+    process = await StackProcess.start("no-op", "http://127.0.0.1:1", tmp_path / "no-op", UNPINNED)
+    load = Load(process.url, 1)
+    await load.open()
+    block = await load.send(Requests().make(20), per_s=1e9)  # all due at once, and one at a time is sent
+    assert len(block.latencies_s) == 20
+    assert block.latencies_s == sorted(block.latencies_s)
+    load.close()
+    await process.stop()
 
 
 async def test_a_stack_that_does_not_start_says_why(tmp_path: Path) -> None:

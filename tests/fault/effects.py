@@ -44,12 +44,18 @@ class FullDisk:
 
 @asynccontextmanager
 async def gateway_on(
-    folder: Path, meta_url: str, port: int = 0, *, effects: Effects | None = None, clock: Clock | None = None
+    folder: Path,
+    meta_url: str,
+    port: int = 0,
+    *,
+    effects: Effects | None = None,
+    clock: Clock | None = None,
+    **changes: object,
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway in this process, on a data folder and port that another may have had before."""
+    """Run a gateway in this process, on a data folder and port that another may have had; `changes` are settings."""
     log = Log()
     log.capture()
-    service = Service(settings_for(folder, meta_url), clock, effects=effects)
+    service = Service(settings_for(folder, meta_url, **changes), clock, effects=effects)
     await service.start("127.0.0.1", port)
     try:
         async with aiohttp.ClientSession() as http:

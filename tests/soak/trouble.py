@@ -30,18 +30,19 @@ TROUBLES: tuple[tuple[str, dict[str, object]], ...] = (
 
 
 class Reaper:
-    """Kills a gateway at random moments, also while it starts, and starts it again."""
+    """Kills a gateway at random moments, also while it starts, and starts it again; it lives `up_s` between."""
 
-    def __init__(self, process: GatewayProcess, rng: random.Random) -> None:
+    def __init__(self, process: GatewayProcess, rng: random.Random, up_s: tuple[float, float] = UP_S) -> None:
         self._process = process
         self._rng = rng
+        self._up_s = up_s
         self.kills = 0
 
     async def reap(self, done: asyncio.Event, most_s: float) -> None:
         """Go on until all is sent, but no longer than `most_s`; then the gateway runs."""
         until = time.monotonic() + most_s
         while time.monotonic() < until:
-            if await _comes(done, self._rng.uniform(*UP_S)):
+            if await _comes(done, self._rng.uniform(*self._up_s)):
                 return
             await self._kill()
             while self._rng.random() < DIES_YOUNG:
