@@ -1,5 +1,6 @@
 """The process is killed at every effect of a callback's path: nothing missing, doubled only what was on the wire."""
 
+import contextlib
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -99,8 +100,9 @@ async def test_a_gateway_killed_at_an_effect_of_a_callback_calls_everything_back
         await connect(simulator, gateway)
     await victim.start()
     customer.url = f"http://127.0.0.1:{port}"
-    answer = await customer.send(text_message(cus_message_id="m", dr_webhook=receiver.url))
-    assert answer["code"] == 0
+    with contextlib.suppress(aiohttp.ClientError):  # Meta's report may be quicker than our answer, and deadly
+        answer = await customer.send(text_message(cus_message_id="m", dr_webhook=receiver.url))
+        assert answer["code"] == 0
     assert await victim.ended() == -signal.SIGKILL
     assert len(receiver.received) == kill.pushed
     receiver.answer = 200
