@@ -192,8 +192,8 @@ class Deliverer:
             await self._record(outcome)
             if endpoint.is_open:
                 await self._give_up_old(endpoint)
-        except StoreUnavailable as error:
-            log.warning("callbacks_delayed", endpoint=endpoint.name, reason=str(error))
+        except Exception as error:  # its lease ends, and it is tried again; the other callbacks go on
+            log.error("push_broke", callback_id=callback.id, reason=f"{type(error).__name__}: {error}")
         finally:
             endpoint.active -= 1
             self._active_by_account[endpoint.account] -= 1
