@@ -19,6 +19,7 @@ from tests.harness import (
     running_gateway,
     settings_for,
 )
+from tests.receiver import Receiver
 from waypost.simulator import Simulator
 
 
@@ -75,3 +76,12 @@ async def customer(gateway: Gateway, clock: ShiftableClock) -> AsyncIterator[Cus
     """A customer's program of account `acme`."""
     async with aiohttp.ClientSession() as http:
         yield Customer(gateway.url, http, clock.now_ms)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A customer's receiver."""
+    running = Receiver()
+    await running.start()
+    yield running
+    await running.stop()

@@ -29,14 +29,6 @@ ORDER = ["sent", "delivered", "read"]
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    running = Receiver()
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
 async def customer(clock: ShiftableClock) -> AsyncIterator[Customer]:
     """A customer's program whose gateway is named later."""
     async with aiohttp.ClientSession() as http:

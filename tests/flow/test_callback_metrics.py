@@ -27,15 +27,6 @@ from waypost.gateway.deliver import OPEN_AFTER, PROBE_EVERY_MS
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """A customer's receiver."""
-    running = Receiver()
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
 async def gateway(tmp_path: Path, simulator: Control, clock: ShiftableClock) -> AsyncIterator[Gateway]:
     """A gateway that may push to loopback; Meta reports nothing by itself."""
     settings = settings_for(tmp_path / "data", simulator.url, allow_private_callbacks=True)

@@ -57,15 +57,6 @@ UNBOUND = f"""phone_number_id = "106540352242922"
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """A customer's receiver."""
-    running = Receiver()
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
 async def gateway(
     tmp_path: Path, simulator: Control, clock: ShiftableClock, receiver: Receiver
 ) -> AsyncIterator[Gateway]:

@@ -35,15 +35,6 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """A customer's receiver."""
-    running = Receiver()
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
 async def gateway(tmp_path: Path, simulator: Control, clock: ShiftableClock, tenants: str) -> AsyncIterator[Gateway]:
     """A gateway that may push to loopback."""
     settings = settings_for(tmp_path / "data", simulator.url, allow_private_callbacks=True)

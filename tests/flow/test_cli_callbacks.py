@@ -28,15 +28,6 @@ HOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """A customer's receiver."""
-    running = Receiver()
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
 async def gateway(
     tmp_path: Path, simulator: Control, clock: ShiftableClock, receiver: Receiver
 ) -> AsyncIterator[Gateway]:
