@@ -101,7 +101,9 @@ class Control:
 
     async def call(self, method: str, path: str, body: object | None = None) -> Any:
         data = None if body is None else msgspec.json.encode(body)
-        async with self._http.request(method, f"{self.url}/_simulator/{path}", data=data) as answer:
+        # there it answers also while Meta is down
+        url = f"{self.simulator.control_url}/_simulator/{path}"
+        async with self._http.request(method, url, data=data) as answer:
             content = await answer.read()
             assert answer.status == 200, content
             return msgspec.json.decode(content) if content else None

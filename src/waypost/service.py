@@ -11,12 +11,14 @@ import structlog
 from waypost import settings as settings_module
 from waypost.clock import Clock
 from waypost.data_dir import DataDir
+from waypost.gateway.attempt import Attempts, SendLimits
 from waypost.gateway.checkup import Checkup, Finding
 from waypost.gateway.deliver import Deliverer, PushLimits
 from waypost.gateway.judge import Judge
 from waypost.gateway.outbox import Outbox
 from waypost.gateway.registry import Change, Registry
-from waypost.gateway.send import Sender, SendLimits
+from waypost.gateway.resend import Resender
+from waypost.gateway.send import Sender
 from waypost.gateway.upkeep import Retention, Upkeep
 from waypost.gateway.vault import Vault
 from waypost.meta.client import MetaClient
@@ -93,11 +95,16 @@ class Service:
         meta = self.meta_client()
         await meta.start()
         running.push_async_callback(meta.close)
+        attempts = self._attempts(meta)
+        resender = Resender(store, attempts, self._outbox)
+        judge = Judge(store, self.clock, self._outbox, resender, self.settings.settle_within)
 
         self._run(running, upkeep.run(), "upkeep")
         self._run(running, deliverer.run(), "deliverer")
-        self._run(running, Judge(store, self.clock, self._outbox, self.settings.settle_within).run(), "judge")
-        server = HttpServer(self._application(registry, store, meta, deliverer), drain_s=self._longest_request_s())
+        self._run(running, judge.run(), "judge")
+        server = HttpServer(
+            self._application(registry, store, meta, attempts, deliverer), drain_s=self._longest_request_s()
+        )
         url = server.start(host, port)
         running.push_async_callback(server.stop)
         for folder in self._owned:
@@ -147,17 +154,12 @@ class Service:
             self.verify_token, _ = self._folder.secret("verify-token")
 
     def _application(
-        self, registry: Registry, store: SqliteStore, meta: MetaClient, deliverer: Deliverer
+        self, registry: Registry, store: SqliteStore, meta: MetaClient, attempts: Attempts, deliverer: Deliverer
     ) -> Application:
         metrics = Metrics()
         deliverer.measured_by(metrics)
         guard = Guard(self.admin_token)
-        limits = SendLimits(
-            connect_s=self.settings.meta_connect_timeout,
-            read_s=self.settings.meta_read_timeout,
-            in_flight=self.settings.max_in_flight,
-        )
-        sender = Sender(store, meta, self.clock, limits)
+        sender = Sender(store, attempts, self.clock)
         endpoints: dict[str, Endpoint] = {
             "/api/wa/mt": mt.MtEndpoint(registry, sender, log_recipients=self.settings.log_recipients),
             "/api/wa/callback": CallbackQueryEndpoint(registry, store),
@@ -181,6 +183,14 @@ class Service:
             connect_timeout_s=self.settings.meta_connect_timeout,
             read_timeout_s=self.settings.meta_read_timeout,
         )
+
+    def _attempts(self, meta: MetaClient) -> Attempts:
+        limits = SendLimits(
+            connect_s=self.settings.meta_connect_timeout,
+            read_s=self.settings.meta_read_timeout,
+            in_flight=self.settings.max_in_flight,
+        )
+        return Attempts(meta, self.clock, limits)
 
     def _upkeep(self, store: SqliteStore) -> Upkeep:
         retention = Retention(

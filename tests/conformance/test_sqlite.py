@@ -13,6 +13,7 @@ from tests.conformance.lookup_suite import LookupSuite, PurgeSuite
 from tests.conformance.outbox_rows import Outlet, draft
 from tests.conformance.outbox_suite import EnteringSuite, OrderSuite
 from tests.conformance.replay_suite import ListSuite, ReplaySuite
+from tests.conformance.resend_suite import ResendSuite
 from tests.conformance.settling_suite import OpaqueSuite, TokenSuite
 from tests.conformance.status_suite import StatusSuite
 from tests.conformance.store_suite import KeySuite, OutcomeSuite
@@ -57,6 +58,9 @@ class TestTokens(TokenSuite): ...
 
 
 class TestOpaqueData(OpaqueSuite): ...
+
+
+class TestResending(ResendSuite): ...
 
 
 class TestJudgeable(JudgeableSuite): ...

@@ -122,7 +122,7 @@ SLIPS = {
     "a port that is none": (TENANTS + '  webhook = "https://shop.example:99999/"\n', "webhook must be an absolute"),
     "a date": (TENANTS + "  name2 = 2020-01-01\n", "a date has no place"),
     "an unknown policy": (TENANTS + '  settle_policy = "guess"\n', "settle_policy"),
-    "a policy not built yet": (TENANTS + '  settle_policy = "resend"\n', 'settle_policy = "resend" is not available'),
+    "a policy nobody knows": (TENANTS + '  settle_policy = "guess"\n', "settle_policy"),
 }
 
 

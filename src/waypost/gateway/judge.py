@@ -1,11 +1,14 @@
-"""What becomes of a message that nobody reports on: after a time it is called failed, provisionally (decision D6)."""
+"""What becomes of a message that nobody reports on: it is sent again or called failed, provisionally (decision D6)."""
 
+import asyncio
 import math
 
 import structlog
 
 from waypost.clock import Clock
 from waypost.gateway.outbox import Outbox
+from waypost.gateway.resend import Resender
+from waypost.model import Message
 from waypost.store.base import Judgement, Store
 
 log = structlog.get_logger("waypost.judge")
@@ -15,6 +18,7 @@ TITLE = "outcome unknown, may have been delivered"
 GIVE_UP_MS = 24 * 3_600_000  # decision D6: without evidence that reports come in
 ROUND_S = 20.0
 _LIMIT = 200  # messages in one commit
+_RESENDS_AT_ONCE = 8  # after an outage there may be many, and new messages come first
 
 
 class Judge:
@@ -25,10 +29,13 @@ class Judge:
     evidence, a day passes.
     """
 
-    def __init__(self, store: Store, clock: Clock, outbox: Outbox, settle_within_min: float) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, outbox: Outbox, resender: Resender, settle_within_min: float
+    ) -> None:
         self._store = store
         self._clock = clock
         self._outbox = outbox
+        self._resender = resender
         self._minutes = math.ceil(settle_within_min)
 
     async def run(self) -> None:
@@ -42,16 +49,42 @@ class Judge:
                 log.warning("judging_delayed", reason=f"{type(error).__name__}: {error}")
 
     async def judge(self) -> int:
-        """Judge one bounded portion of what has been unknown long enough, and return how many messages that was."""
+        """Judge a bounded portion of what has been unknown long enough; return how many messages that changed."""
         now = self._clock.now_ms()
         messages = await self._store.judgeable(minutes=self._minutes, given_up_before_ms=now - GIVE_UP_MS, limit=_LIMIT)
         if not messages:
             return 0
+        again = [message for message in messages if self._resender.wants(message)]
+        kept = {message.id for message in again}
+        lost = [message for message in messages if message.id not in kept]
+        return await self._fail(lost, now) + await self._resend(again)
+
+    async def _resend(self, messages: list[Message]) -> int:
+        """Send messages again, a few at a time; one that can't be claimed or written down now is left for later."""
+        waiting = iter(messages)
+        resent = 0
+
+        async def work() -> None:
+            nonlocal resent
+            for message in waiting:
+                try:
+                    await self._resender.resend(message)
+                except Exception as error:  # whatever it is: the others go on
+                    log.warning("resend_broke", message_id=message.id, reason=f"{type(error).__name__}: {error}")
+                else:
+                    resent += 1
+
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(_RESENDS_AT_ONCE, len(messages))):
+                workers.create_task(work())
+        return resent
+
+    async def _fail(self, messages: list[Message], now: int) -> int:
         judgements = tuple(
             Judgement(message_id=message.id, callback=self._outbox.draft_failure(message, CODE, TITLE, at_ms=now))
             for message in messages
         )
-        failed = await self._store.fail_unknown(judgements, now_ms=now)
+        failed = await self._store.fail_unknown(judgements, now_ms=now) if judgements else ()
         for message in failed:
             log.warning("message_judged", message_id=message.id, state=message.state, code=CODE)
         return len(failed)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from waypost.gateway.registry import Registry
 from waypost.gateway.tenants import Tenants
+from waypost.meta.answer import RefusedByMeta
 from waypost.meta.webhooks import OtherEvent
 from waypost.model import (
     RANK_ACCEPTED,
@@ -57,7 +58,23 @@ class Outbox:
         rank = STATUS_RANK.get(event.status, (State.ACCEPTED, RANK_ACCEPTED))[1]
         return self._to_sender(message, url, body, event.status, rank)
 
-    def draft_failure(self, message: Message, code: int, title: str, *, at_ms: int) -> CallbackDraft | None:
+    def draft_refusal(self, message: Message, answer: RefusedByMeta, *, at_ms: int) -> CallbackDraft | None:
+        """Return the callback of a refusal of Meta's that came after the request was answered 0."""
+        known = answer.meta_error
+        return self.draft_failure(
+            message, known.code, known.title, at_ms=at_ms, meta_code=known.code, details=answer.details
+        )
+
+    def draft_failure(
+        self,
+        message: Message,
+        code: int,
+        title: str,
+        *,
+        at_ms: int,
+        meta_code: int | None = None,
+        details: str | None = None,
+    ) -> CallbackDraft | None:
         """Return the callback of a `failed` that the gateway concluded itself, or None where nobody asked for it."""
         url = self._url_for(message)
         if url is None:
@@ -70,6 +87,8 @@ class Outbox:
             waba_id=message.waba_id,
             app_id=app_id_of(message.appkey),
             display_number=message.business_phone,
+            meta_code=meta_code,
+            details=details,
         )
         return self._to_sender(message, url, body, State.FAILED.value, RANK_FAILED_HERE)
 

@@ -11,59 +11,30 @@ What a crash leaves behind, step by step (decisions D2, D5, D6):
 
 import asyncio
 
-import msgspec
-
-from waypost.clock import MESSAGE_ID_PREFIX, Clock
-from waypost.gateway import repeats, routing
+from waypost.clock import Clock
+from waypost.gateway import attempt, repeats, routing
+from waypost.gateway.attempt import Attempts
 from waypost.gateway.auth import Caller
 from waypost.gateway.tenants import Tenants
 from waypost.meta import graph
-from waypost.meta.answer import AcceptedByMeta, MetaAnswer, NeverLeft, RefusedByMeta, Uncertain
-from waypost.meta.client import MetaClient
-from waypost.model import (
-    RANK_ACCEPTED,
-    RANK_FAILED_HERE,
-    RANK_REJECTED,
-    RANK_SENDING,
-    RANK_UNKNOWN,
-    Message,
-    Noun,
-    Outcome,
-    Reuse,
-    State,
-)
+from waypost.meta.answer import MetaAnswer
+from waypost.model import RANK_SENDING, Message, State
 from waypost.protocol.errors import Failure, SystemBusy
 from waypost.protocol.messages import MtRequest, fingerprint
 from waypost.store.base import Store, StoreUnavailable
 from waypost.telemetry import WideLine
 
-_COMMIT_MARGIN_S = 15  # how long journalling may take on top of Meta's time before a lease ends
 _POLL_S = 0.05  # how often a message that another process is sending is looked at
 _FIRST_ATTEMPT = 1
-
-
-class SendLimits(Noun, frozen=True, kw_only=True):
-    """How long one attempt may take, and how many may be under way at once."""
-
-    connect_s: float
-    read_s: float
-    in_flight: int
-
-    @property
-    def post_ms(self) -> int:
-        """The longest time from starting a POST to having its answer or giving up."""
-        return int((self.connect_s + self.read_s) * 1000)
 
 
 class Sender:
     """Sends messages, each at most once, and answers repeats with the first answer."""
 
-    def __init__(self, store: Store, meta: MetaClient, clock: Clock, limits: SendLimits) -> None:
+    def __init__(self, store: Store, attempts: Attempts, clock: Clock) -> None:
         self._store = store
-        self._meta = meta
+        self._attempts = attempts
         self._clock = clock
-        self._limits = limits
-        self._owner = clock.uuid7_hex()  # names this process in leases
         self._in_flight: dict[tuple[str, str], asyncio.Future[Message]] = {}  # by account and key
 
     @property
@@ -101,7 +72,7 @@ class Sender:
         answer, whatever has changed meanwhile (decision D5).
         """
         try:
-            if self.in_flight > self._limits.in_flight:
+            if self.in_flight > self._attempts.limits.in_flight:
                 raise SystemBusy("too many messages under way; try again in a moment")
             route = routing.choose(tenants, caller.account, request)
         except Failure as refusal:
@@ -124,7 +95,7 @@ class Sender:
         message_id = self._clock.message_id()
         context = await self._meta_id_of_context(caller, request, route)
         opaque = request.biz_opaque_callback_data
-        token = None if opaque else self._token(message_id, _FIRST_ATTEMPT)
+        token = None if opaque else self._attempts.token(message_id, _FIRST_ATTEMPT)
         now = self._clock.now_ms()
         line.note(message_id=message_id, category=route.category)
         return Message(
@@ -148,8 +119,8 @@ class Sender:
             state=State.SENDING,
             rank=RANK_SENDING,
             attempt=_FIRST_ATTEMPT,
-            owner=self._owner,
-            lease_until_ms=now + self._limits.post_ms + _COMMIT_MARGIN_S * 1000,
+            owner=self._attempts.owner,
+            lease_until_ms=self._attempts.lease_until_ms(),
             created_at_ms=now,
             cus_message_id=request.cus_message_id,
             dr_webhook=request.dr_webhook,
@@ -158,10 +129,6 @@ class Sender:
             price=route.price,
             currency=route.application.currency if route.price is not None else None,
         )
-
-    def _token(self, message_id: str, attempt: int) -> str:
-        """Return what travels in Meta's opaque field where the customer left it empty; it leads back to the row."""
-        return f"wp1.{message_id.removeprefix(MESSAGE_ID_PREFIX)}.{attempt}.{self._clock.token()}"
 
     async def _meta_id_of_context(self, caller: Caller, request: MtRequest, route: routing.Route) -> str | None:
         """Translate the id that is replied to into Meta's; one that nobody knows is forwarded as it is (D4)."""
@@ -183,27 +150,19 @@ class Sender:
         if not accepted.is_new:
             line.note(repeat=True, message_id=accepted.message.id)
             return await self._earlier(accepted.message, request)
-        answer = await self._post(message, route)
+        answer = await self._attempts.post(message, route.waba.access_token)
         line.lap("meta_ms")
         row = await self._record(message, answer, line)
         line.lap("outcome_ms")
         return row
-
-    async def _post(self, message: Message, route: routing.Route) -> MetaAnswer:
-        if self._clock.now_ms() + self._limits.post_ms > message.lease_until_ms:
-            return NeverLeft(reason="journalling took so long that the lease would end before Meta's answer")
-        assert message.body is not None
-        return await self._meta.post_message(
-            message.phone_number_id, message.endpoint, route.waba.access_token, message.body
-        )
 
     async def _record(self, message: Message, answer: MetaAnswer, line: WideLine) -> Message:
         """Commit what the attempt came to; if that fails the answer is 0 and the row stays unknown (decision D2).
 
         Whatever it fails with: Meta has been called, and any other answer would make the customer send again.
         """
-        outcome = _outcome(message, answer, self._clock.now_ms())
-        line.note(outcome=outcome.state, **_evidence(answer))
+        outcome = attempt.outcome_of(message, answer, self._clock.now_ms())
+        line.note(outcome=outcome.state, **attempt.evidence(answer))
         try:
             return await self._store.record_outcome(outcome)
         except Exception as error:
@@ -219,51 +178,9 @@ class Sender:
         repeats.check_same(earlier, request)
         while (
             earlier.state == State.SENDING
-            and earlier.owner != self._owner
+            and earlier.owner != self._attempts.owner
             and self._clock.now_ms() < earlier.lease_until_ms
         ):
             await self._clock.sleep(_POLL_S)
             earlier = await self._held(earlier.account, earlier.key) or earlier
         return earlier
-
-
-def _outcome(message: Message, answer: MetaAnswer, now_ms: int) -> Outcome:
-    """Turn Meta's answer into what the journal keeps."""
-    meta_id = None
-    body = None
-    match answer:
-        case AcceptedByMeta():
-            state, rank, reuse, code = State.ACCEPTED, RANK_ACCEPTED, Reuse.NEVER, 0
-            meta_id, body = answer.meta_message_id, answer.body
-        case RefusedByMeta():
-            state, rank, reuse, code = State.REJECTED, RANK_REJECTED, Reuse.NEW_SIGNATURE, repeats.REFUSED
-            body = msgspec.json.encode({"error": answer.error}).decode()  # what a repeat will be answered
-        case Uncertain():
-            state, rank, reuse, code = State.UNKNOWN, RANK_UNKNOWN, Reuse.NEVER, 0
-            body = answer.body
-        case NeverLeft():
-            state, rank, reuse, code = State.FAILED, RANK_FAILED_HERE, Reuse.ANY, repeats.NEVER_LEFT
-    return Outcome(
-        message_id=message.id,
-        account=message.account,
-        phone_number_id=message.phone_number_id,
-        key=message.key,
-        attempt=message.attempt,
-        state=state,
-        rank=rank,
-        reuse=reuse,
-        at_ms=now_ms,
-        answer_code=code,
-        meta_message_id=meta_id,
-        meta_answer=body,
-    )
-
-
-def _evidence(answer: MetaAnswer) -> dict[str, object]:
-    match answer:
-        case AcceptedByMeta():
-            return {"meta_message_id": answer.meta_message_id}
-        case RefusedByMeta():
-            return {"meta_code": answer.error.get("code"), "fbtrace_id": answer.error.get("fbtrace_id")}
-        case Uncertain() | NeverLeft():
-            return {"meta_reason": answer.reason}

@@ -181,10 +181,6 @@ def _accounts(file: TenantFile) -> Iterator[TenantObject]:
             values["callback_secret"] = (secret,) if isinstance(secret, str) else secret
             if item.webhook is not None and not _is_http_url(item.webhook):
                 raise TenantFileInvalid(f"application {item.appkey}: webhook must be an absolute http(s) URL")
-            if item.settle_policy == "resend":
-                raise TenantFileInvalid(
-                    f'application {item.appkey}: settle_policy = "resend" is not available yet; say "fail"'
-                )
             _check_prices(item)
             yield Application(account=table.name, **values)
 

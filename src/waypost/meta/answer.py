@@ -27,6 +27,14 @@ class RefusedByMeta(Noun, frozen=True, kw_only=True):
     body: str
     meta_error: MetaError
 
+    @property
+    def details(self) -> str | None:
+        """Meta's own words about this refusal, as far as there are any."""
+        data = self.error.get("error_data")
+        details = data.get("details") if isinstance(data, dict) else None
+        words = details if details else self.error.get("message")
+        return words if isinstance(words, str) and words else None
+
 
 class Uncertain(Noun, frozen=True, kw_only=True):
     """Meta may or may not have the message (decision D6); `body` is what could be kept of the answer, without NUL."""

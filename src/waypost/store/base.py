@@ -57,6 +57,17 @@ class Judgement(Noun, frozen=True, kw_only=True):
     callback: CallbackDraft | None = None
 
 
+class Resend(Noun, frozen=True, kw_only=True):
+    """Another attempt of an unknown message, whose last one was `attempt`: what it carries, and whose it is."""
+
+    message_id: str
+    attempt: int
+    token: str | None
+    body: bytes
+    owner: str
+    lease_until_ms: int
+
+
 class TenantRow(Noun, frozen=True):
     """One tenant object as stored: its kind, its key, who created it, and its JSON text with secrets sealed."""
 
@@ -118,8 +129,17 @@ class Store(Protocol):
         a `lease` entry in `work` due at `lease_until_ms` are written; or the earlier row is returned untouched.
         """
 
-    async def record_outcome(self, outcome: Outcome) -> Message:
+    async def begin_resend(self, resend: Resend) -> Message | None:
+        """Put an unknown message in flight once more: `unknown → sending`, one attempt further, with a lease.
+
+        Returns None, and changes nothing, where it is not unknown any more, that was not its last attempt, or it was
+        put in flight again before: nothing is sent more than twice. Late reports of the earlier attempt still find it.
+        """
+
+    async def record_outcome(self, outcome: Outcome, callback: CallbackDraft | None = None) -> Message:
         """Write what an attempt came to and return the row as it is now.
+
+        `callback` is entered if the message's state is the outcome's then, and not what a report made of it.
 
         One transaction: state and rank move forward only (statuses may have come first), answer and Meta id are kept,
         the Meta id is entered in `meta_id`, the lease entry goes (state unknown: becomes an `unsettled` entry), the
@@ -139,12 +159,13 @@ class Store(Protocol):
         """Journal one POST of Meta's in one transaction: the raw body, and each status with its message.
 
         A status finds its message by (phone number id, Meta id), else by our token in `opaque` (only if the row of that
-        phone number id carries exactly this token), else by (phone number id, recipient, the customer's opaque data) if
-        exactly one unknown or in-flight message fits and it was created no later than the status (the status has whole
-        seconds; one that is still in flight makes the answer wait, so the status is parked, and so is one beside which
-        another unexplained Meta id fits the same message); then the Meta id is bound to the message. A status that fits
-        nothing is parked. Any status proves that Meta took the message: it is `accepted` at least, and its key is never
-        free again. The minute counts as one in which webhooks were received for each of the receipt's phones.
+        phone number id carries, or carried in an earlier attempt, exactly this token), else by (phone number id,
+        recipient, the customer's opaque data) if exactly one unknown or in-flight message fits and it was created no
+        later than the status (the status has whole seconds; one that is still in flight makes the answer wait, so the
+        status is parked, and so is one beside which another unexplained Meta id fits the same message); then the Meta
+        id is bound to the message. A status that fits nothing is parked. Any status proves that Meta took the message:
+        it is `accepted` at least, and its key is never free again. The minute counts as one in which webhooks were
+        received for each of the receipt's phones.
         """
 
     async def judgeable(self, *, minutes: int, given_up_before_ms: int, limit: int) -> tuple[Message, ...]:

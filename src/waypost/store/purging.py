@@ -44,6 +44,7 @@ def _purge_messages(session: Session, before_ms: int) -> int:
             "purge_statuses",
             "purge_meta_ids",
             "purge_work",
+            "purge_tokens",
             "purge_keys_of_messages",
             "purge_messages",
         ):

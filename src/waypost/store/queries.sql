@@ -90,9 +90,11 @@ UPDATE message SET meta_message_id = :meta_message_id WHERE id = :message_id AND
 SELECT message_id FROM meta_id WHERE meta_id = :meta_message_id AND phone_number_id = :phone_number_id;
 
 -- name: owner_of_token
--- Which message sent this token: the id inside it leads to the row, the row must carry exactly this token, for this
--- phone (decision D6).
-SELECT id, account FROM message WHERE id = :id AND token = :token AND phone_number_id = :phone_number_id;
+-- Which message sent this token: the id inside it leads to the row, and the row must carry exactly this token, or have
+-- carried it in an earlier attempt, for this phone (decision D6).
+SELECT id, account FROM message
+WHERE id = :id AND phone_number_id = :phone_number_id
+  AND (token = :token OR EXISTS (SELECT 1 FROM attempt_token WHERE message_id = :id AND attempt_token.token = :token));
 
 -- name: find
 -- One message by any of its three ids; of several the newest.
@@ -171,7 +173,7 @@ RETURNING phone_number_id, meta_id, status, timestamp_ms, recipient, participant
 -- Messages of one phone and recipient, sent with this opaque data, whose fate isn't known for certain.
 SELECT message.id, work.kind, message.created_at_ms, message.account
 FROM work JOIN message ON message.id = work.id
-WHERE work.kind IN ('lease', 'unsettled', 'judged') AND work.scope = :scope AND message.opaque = :opaque
+WHERE work.kind IN ('lease', 'unsettled', 'judged', 'earlier') AND work.scope = :scope AND message.opaque = :opaque
 ORDER BY message.created_at_ms, message.id;
 
 -- name: settling_reports
@@ -230,7 +232,7 @@ DELETE FROM meta_id WHERE message_id <= :last;
 
 -- name: purge_work
 -- As above; other kinds of work are about other ids.
-DELETE FROM work WHERE kind IN ('lease', 'unsettled', 'judged') AND id <= :last;
+DELETE FROM work WHERE kind IN ('lease', 'unsettled', 'judged', 'earlier') AND id <= :last;
 
 -- name: purge_keys_of_messages
 -- As above; a key that a newer message has taken over stays.
@@ -282,7 +284,10 @@ SELECT 'meta_id', COUNT(*), 'messages' FROM meta_id
 WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.id = meta_id.message_id)
 UNION ALL
 SELECT 'work', COUNT(*), 'messages' FROM work
-WHERE kind IN ('lease', 'unsettled', 'judged') AND NOT EXISTS (SELECT 1 FROM message WHERE message.id = work.id)
+WHERE kind IN ('lease', 'unsettled', 'judged', 'earlier') AND NOT EXISTS (SELECT 1 FROM message WHERE message.id = work.id)
+UNION ALL
+SELECT 'attempt_token', COUNT(*), 'messages' FROM attempt_token
+WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.id = attempt_token.message_id)
 UNION ALL
 SELECT 'work', COUNT(*), 'due callbacks' FROM work
 WHERE kind = 'callback' AND NOT EXISTS (SELECT 1 FROM callback WHERE callback.id = work.id AND callback.state = 'due')

@@ -14,11 +14,14 @@ from waypost.store.session import Session
 _TOKEN = re.compile(r"wp1\.([0-9a-f]{32})\.\d{1,9}\.[0-9a-f]{32}")
 
 AUTHENTICATION = "authentication"  # the category of templates that carry one-time passwords
+EARLIER = "earlier"  # a kind of work
 CLOCK_TOLERANCE_MS = 1_000  # Meta's clock may be this much behind ours
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
-    """A message whose fate isn't known: in flight (`lease`), unknown (`unsettled`), or given up by us (`judged`)."""
+    """A message that a report may belong to: in flight (`lease`), unknown (`unsettled`), given up by us (`judged`), or
+    sent a second time (`earlier`: its first attempt may still be reported on).
+    """
 
     message_id: str
     kind: str
@@ -76,11 +79,24 @@ def settle_pair(session: Session, outbox: Outbox, phone_number_id: str, recipien
             return
         scope = pair_scope(phone_number_id, recipient)
         candidates = session.rows("settling_candidates", scope=scope, opaque=opaque)
-        match = only_match(msgspec.convert(candidates, list[Candidate]), msgspec.convert(reports, list[Report]))
+        match = only_match(
+            _each_once(msgspec.convert(candidates, list[Candidate])), msgspec.convert(reports, list[Report])
+        )
         if match is None:
             return
         candidate, report = match
+        if candidate.kind == EARLIER:
+            session.run("leave_earlier", id=candidate.message_id)
         bind(session, outbox, candidate.message_id, candidate.account, phone_number_id, report.meta_message_id)
+
+
+def _each_once(candidates: list[Candidate]) -> list[Candidate]:
+    """Leave one entry of each message; that of its newest attempt, for it says whether the message is in flight."""
+    found: dict[str, Candidate] = {}
+    for candidate in candidates:
+        if candidate.kind != EARLIER or candidate.message_id not in found:
+            found[candidate.message_id] = candidate
+    return list(found.values())
 
 
 def only_match(candidates: list[Candidate], reports: list[Report]) -> tuple[Candidate, Report] | None:

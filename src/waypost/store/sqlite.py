@@ -8,8 +8,8 @@ from typing import TypeVar
 import msgspec
 
 from waypost.clock import Clock
-from waypost.model import Attempt, AttemptOutcome, Callback, Message, Outcome, State, StatusRecord
-from waypost.store import deliveries, judging, outbox_rows, purging, transactions
+from waypost.model import Attempt, AttemptOutcome, Callback, CallbackDraft, Message, Outcome, State, StatusRecord
+from waypost.store import attempts, deliveries, judging, outbox_rows, purging, transactions
 from waypost.store.base import (
     Accepted,
     CallbackFilter,
@@ -17,6 +17,7 @@ from waypost.store.base import (
     DueEndpoint,
     Judgement,
     Page,
+    Resend,
     Store,
     StoreUnavailable,
     TenantRow,
@@ -90,9 +91,12 @@ class SqliteStore(Store):
     async def accept(self, message: Message) -> Accepted:
         return await self._writer.run("accept_commit", lambda session: transactions.accept(session, message))
 
-    async def record_outcome(self, outcome: Outcome) -> Message:
+    async def begin_resend(self, resend: Resend) -> Message | None:
+        return await self._writer.run("resend_commit", lambda session: attempts.begin_resend(session, resend))
+
+    async def record_outcome(self, outcome: Outcome, callback: CallbackDraft | None = None) -> Message:
         return await self._writer.run(
-            "outcome_commit", lambda session: transactions.record_outcome(session, self._outbox, outcome)
+            "outcome_commit", lambda session: transactions.record_outcome(session, self._outbox, outcome, callback)
         )
 
     async def expire_leases(self, now_ms: int, *, all_owners: bool) -> tuple[Message, ...]:

@@ -1,6 +1,6 @@
 """What each write of the journal does, inside a transaction that somebody else commits."""
 
-from waypost.model import RANK_UNKNOWN, Message, Outcome, Reuse, State
+from waypost.model import RANK_UNKNOWN, CallbackDraft, Message, Outcome, Reuse, State
 from waypost.store import judging
 from waypost.store.base import Accepted, TenantRow, WebhookEffect, WebhookReceipt
 from waypost.store.outbox import Outbox
@@ -34,7 +34,7 @@ def accept(session: Session, message: Message) -> Accepted:
     return Accepted(message=message, is_new=True)
 
 
-def record_outcome(session: Session, outbox: Outbox, outcome: Outcome) -> Message:
+def record_outcome(session: Session, outbox: Outbox, outcome: Outcome, callback: CallbackDraft | None) -> Message:
     """Write what an attempt came to, and return the row as it is then."""
     row = session.row("write_outcome", **values_of(outcome))
     if row is None:
@@ -49,6 +49,8 @@ def record_outcome(session: Session, outbox: Outbox, outcome: Outcome) -> Messag
         session.run("wipe_secret_body", id=message.id)
     if message.state == State.UNKNOWN:
         leave_in_doubt(session, message, outcome.at_ms)
+    if callback is not None and message.state == outcome.state:
+        outbox.enter(session, (callback,))
     attached = outcome.meta_message_id is not None and attach_parked(
         session, outbox, message.id, message.phone_number_id, outcome.meta_message_id
     )
