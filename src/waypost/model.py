@@ -185,7 +185,7 @@ class StatusEvent(Noun, frozen=True, kw_only=True):
     recipient: str = ""
     participant: str = ""  # group sends: one status per participant
     opaque: str | None = None
-    raw: str = "{}"  # Meta's status object as JSON text
+    raw: str = "{}"  # Meta's status object as JSON text, with the `contacts` that stood beside it
 
 
 class StatusRecord(Noun, frozen=True, kw_only=True):
@@ -201,7 +201,7 @@ class StatusRecord(Noun, frozen=True, kw_only=True):
 
 
 class CallbackKind(StrEnum):
-    """What a callback tells: a status of a message, something a recipient wrote, an event of template or account."""
+    """What a callback tells: a status of a message, something a recipient wrote, an event (a call, too)."""
 
     STATUS = "status"
     INBOUND = "inbound"
@@ -273,6 +273,17 @@ class AttemptOutcome(Noun, frozen=True, kw_only=True):
     attempt: Attempt
     state: CallbackState
     due_at_ms: int | None = None
+
+
+class AuditEntry(Noun, frozen=True, kw_only=True):
+    """What an operator did: who, when, to what, and how many rows that has affected so far."""
+
+    id: str  # ours, time-ordered
+    at_ms: int
+    who: str
+    action: str
+    selection: str  # JSON text
+    affected: int = 0
 
 
 # --- the lattice (decision D7) -----------------------------------------------------------------------------------

@@ -51,6 +51,23 @@ class LookupSuite:
             assert await store.resolve_meta_id(ACCOUNT, "1", any_id) is None
         assert await store.resolve_meta_id(ACCOUNT, PHONE_ID, "wamid.OTHER") is None
 
+    async def test_meta_ids_are_named_as_their_account_knows_them_and_no_other(
+        self, store: Store, clock: SteppedClock
+    ) -> None:
+        mine = message(clock, cus_message_id="order-1", key="cus:order-1")
+        plain = message(clock)
+        others = message(clock, account="globex", cus_message_id="secret-7", key="cus:secret-7")
+        for row, meta_id in ((mine, "wamid.A"), (plain, "wamid.B"), (others, "wamid.C")):
+            await store.accept(row)
+            await store.record_outcome(accepted(row, meta_id))
+        asked = ("wamid.A", "wamid.B", "wamid.C", "wamid.UNKNOWN", "order-1", "")
+        assert await store.wire_ids(ACCOUNT, PHONE_ID, asked) == {"wamid.A": "order-1", "wamid.B": plain.id}
+        assert await store.wire_ids("globex", PHONE_ID, asked) == {"wamid.C": "secret-7"}
+        assert await store.wire_ids(ACCOUNT, "1", asked) == {}
+        assert await store.wire_ids(ACCOUNT, PHONE_ID, ()) == {}
+        many = (*(f"wamid.{number}" for number in range(2000)), "wamid.A")
+        assert await store.wire_ids(ACCOUNT, PHONE_ID, many) == {"wamid.A": "order-1"}
+
     async def test_list_gives_pages_newest_first(self, store: Store, clock: SteppedClock) -> None:
         rows = [message(clock) for _ in range(5)]
         for row in rows:

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from tests.docs.source import DOCS
+from waypost.gateway.event_routing import BUSINESS_FIELDS
 from waypost.protocol.callbacks import SUBSCRIPTIONS, nxcloud_headers, standard_headers
-from waypost.sdk.callbacks import EventCallback, InboundCallback, Parsed, StatusCallback, parse
+from waypost.sdk.callbacks import CallsCallback, EventCallback, InboundCallback, Parsed, StatusCallback, parse
 
 PAGE = (DOCS / "api" / "callbacks.md").read_text("utf-8")
 
@@ -21,10 +22,11 @@ EXAMPLES = blocks("json")
 
 
 @pytest.mark.parametrize(
-    ("number", "kind"), [(0, StatusCallback), (1, StatusCallback), (2, InboundCallback), (3, EventCallback)]
+    ("number", "kind"),
+    [(0, StatusCallback), (1, StatusCallback), (2, InboundCallback), (3, EventCallback), (4, CallsCallback)],
 )
 def test_an_example_is_a_callback(number: int, kind: type[Parsed]) -> None:
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
     assert isinstance(parse(EXAMPLES[number]), kind)
 
 
@@ -67,3 +69,7 @@ def test_the_python_example_takes_what_is_genuine(capsys: pytest.CaptureFixture[
 
 def test_every_event_name_stands_on_the_page() -> None:
     assert [name for name in SUBSCRIPTIONS if f"`{name}`" not in PAGE] == []
+
+
+def test_every_field_that_several_customers_may_be_told_of_stands_on_the_page() -> None:
+    assert [name for name in sorted(BUSINESS_FIELDS) if f"`{name}`" not in PAGE] == []

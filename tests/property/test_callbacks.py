@@ -10,6 +10,8 @@ from tests.conformance.journal_rows import message
 from waypost.clock import Clock
 from waypost.model import StatusEvent
 from waypost.protocol.callbacks import (
+    call_body,
+    ended_calls,
     event_body,
     inbound_body,
     nxcloud_headers,
@@ -20,6 +22,7 @@ from waypost.protocol.callbacks import (
 )
 from waypost.sdk.callbacks import (
     CallbackInvalid,
+    CallsCallback,
     EventCallback,
     InboundCallback,
     StatusCallback,
@@ -51,8 +54,21 @@ JSON = st.recursive(
     max_leaves=20,
 )
 MEMBERS = st.dictionaries(NAMES, JSON, max_size=8)
-VALUES = st.builds(
-    lambda messages, rest: rest | {"messages": messages}, st.lists(MEMBERS | JSON, min_size=1, max_size=3), MEMBERS
+DAMAGE = st.sampled_from(
+    [
+        "NaN",
+        "-Infinity",
+        "1e999",
+        "9" * 5000,
+        '"\\ud83d"',
+        '"\x01"',
+        "[" * 2000 + "]" * 2000,
+        '{"a":' * 999 + "1" + "}" * 999,
+    ]
+)
+DAMAGED = st.builds(  # an object with a whole member and others that nobody can use
+    lambda before, damage, after: f'{{"odd":{before},"contacts":{damage},"kept":"whole","other":[{after},1]}}',
+    *(DAMAGE | JSON.map(json.dumps) for _ in range(3)),
 )
 PHONE = "8615800001795"
 
@@ -76,7 +92,7 @@ def no_json(name: str) -> None:
 @given(raw=MEMBERS.map(json.dumps) | JSON.map(json.dumps) | st.text(max_size=60), name=KINDS | st.just("failed"))
 def test_any_status_makes_one_clean_callback(raw: str, name: str) -> None:
     event = StatusEvent(phone_number_id="1", meta_message_id="wamid.M", status=name, timestamp_ms=5, raw=raw)
-    body = status_body(ROW, event, waba_id="2", app_id=3, display_number=PHONE, contacts=raw)
+    body = status_body(ROW, event, waba_id="2", app_id=3, display_number=PHONE)
     assert_clean(body)
     callback = parse(body)
     assert isinstance(callback, StatusCallback)
@@ -87,20 +103,41 @@ def test_any_status_makes_one_clean_callback(raw: str, name: str) -> None:
     assert status.biz_opaque_callback_data is None
 
 
-@given(value=VALUES.map(json.dumps) | st.text(max_size=60), index=st.integers(-1, 3))
-def test_any_inbound_message_makes_one_clean_callback(value: str, index: int) -> None:
+@given(message=MEMBERS.map(json.dumps) | JSON.map(json.dumps) | st.text(max_size=60), contacts=JSON.map(json.dumps))
+def test_any_inbound_message_makes_one_clean_callback(message: str, contacts: str) -> None:
     options: dict[str, Any] = {"waba_id": "2", "app_id": 3, "business_phone": PHONE, "currency": "USD"}
-    read = read_inbound(value)
-    body = inbound_body(value, index, **options)
-    assert body == inbound_body(read, index, **options)
+    metadata = {"display_phone_number": None, "phone_number_id": "1"}
+    read = read_inbound(message, contacts=contacts, metadata=metadata, received_at_ms=5_000)
+    body = inbound_body(read, **options)
     assert_clean(body)
     callback = parse(body)
     assert isinstance(callback, InboundCallback)
     (got,) = callback.messages
+    assert got.timestamp is not None
+    assert got.timestamp.isdigit()
+    assert all(contact.wa_id is not None for contact in callback.contacts)
     assert callback.contacts
     assert got.cost is not None
     assert got.cost.message_id == got.id
-    inbound_body(read, index, wire_ids=dict.fromkeys(read.references, "order-1"), **options)
+    assert_clean(inbound_body(read, wire_ids=dict.fromkeys(read.references, "order-1"), **options))
+
+
+@given(call=MEMBERS, statuses=st.none() | st.just([]))
+def test_any_call_that_ended_makes_one_clean_callback(call: dict[str, Any], statuses: object) -> None:
+    (found,) = ended_calls({"calls": [call | {"id": "wacid.1", "event": "terminate"}], "statuses": statuses})
+    body = call_body(found, waba_id="2", app_id=3, business_phone=PHONE, phone_number_id="1")
+    assert_clean(body)
+    callback = parse(body)
+    assert isinstance(callback, CallsCallback)
+    assert [got.call_id for got in callback.calls] == ["wacid.1"]
+
+
+@given(raw=DAMAGED)
+def test_what_is_damaged_costs_only_itself(raw: str) -> None:
+    event = StatusEvent(phone_number_id="1", meta_message_id="wamid.M", status="sent", timestamp_ms=5, raw=raw)
+    body = status_body(ROW, event, waba_id="2", app_id=3, display_number=PHONE)
+    assert_clean(body)
+    assert json.loads(body)["statuses"][0]["kept"] == "whole"
 
 
 @given(value=MEMBERS.map(json.dumps) | JSON.map(json.dumps) | st.text(max_size=60), field=KINDS)
@@ -119,7 +156,7 @@ def test_any_bytes_are_a_callback_or_invalid(raw: bytes) -> None:
         callback = parse(raw)
     except CallbackInvalid:
         return
-    assert isinstance(callback, StatusCallback | InboundCallback | EventCallback)
+    assert isinstance(callback, StatusCallback | InboundCallback | CallsCallback | EventCallback)
 
 
 @given(body=st.binary(min_size=1, max_size=50), other=st.binary(max_size=50), secret=st.text(min_size=1, max_size=20))

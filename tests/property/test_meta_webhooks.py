@@ -34,7 +34,8 @@ def post(entries: object) -> bytes:
 
 def good_entry(number: int) -> dict[str, object]:
     status = {"id": f"good.{number}", "status": "delivered", "timestamp": "1750030073"}
-    value = {"metadata": {"phone_number_id": "106"}, "statuses": [status]}
+    message = {"id": "good", "from": "1", "type": "text"}
+    value = {"metadata": {"phone_number_id": "106"}, "statuses": [status], "messages": [message]}
     return {"id": "102", "changes": [{"field": "messages", "value": value}]}
 
 
@@ -64,6 +65,24 @@ def test_no_entry_can_cost_the_good_ones_around_it(bad: list[object]) -> None:
         stored = [event.raw, event.status, event.meta_message_id, event.opaque or "", event.participant]
         assert not any("\0" in text for text in stored)
         assert all(text.encode() is not None for text in stored)
+    for message in webhook.messages:
+        assert message.phone_number_id
+        assert message.meta_id
+        assert json.loads(message.raw)["id"]
+        assert all(isinstance(contact, dict) for contact in json.loads(message.contacts or "[]"))
+
+
+DAMAGE = ["NaN", "1e999", "9" * 5000, '"\\ud83d"', '"\x01"', "[" * 2000 + "]" * 2000, '{"a":' * 960 + "1" + "}" * 960]
+
+
+@given(bad=st.lists(SHAPED | st.just("PUT"), min_size=1, max_size=4), damage=st.sampled_from(DAMAGE))
+def test_no_damage_anywhere_can_cost_the_good_ones_around_it(bad: list[object], damage: str) -> None:
+    entries = [good_entry(0), *bad, {"id": "PUT", "changes": [{"field": "messages", "value": "PUT"}]}, good_entry(1)]
+    webhook = read(post(entries).replace(b'"PUT"', damage.encode()))
+    assert webhook is not None
+    good = [r for r in webhook.statuses if r.event.meta_message_id.startswith("good.")]
+    assert [reported.event.meta_message_id for reported in good] == ["good.0", "good.1"]
+    assert [message.meta_id for message in webhook.messages if message.meta_id == "good"] == ["good", "good"]
 
 
 @given(cut=st.integers(0, 400), junk=st.binary(max_size=8))

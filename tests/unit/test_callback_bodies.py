@@ -9,6 +9,8 @@ from tests.conformance.journal_rows import message
 from waypost.clock import Clock
 from waypost.model import Message, StatusEvent
 from waypost.protocol.callbacks import (
+    call_body,
+    ended_calls,
     event_body,
     event_field,
     inbound_body,
@@ -24,7 +26,7 @@ META_ID = "wamid.META1"
 PHONE = "8615800001795"
 
 
-def status(raw: object, *, name: str = "sent", contacts: str | None = None, **changes: Any) -> dict[str, Any]:
+def status(raw: object, *, name: str = "sent", **changes: Any) -> dict[str, Any]:
     event = StatusEvent(
         phone_number_id="106540352242922",
         meta_message_id=META_ID,
@@ -33,9 +35,7 @@ def status(raw: object, *, name: str = "sent", contacts: str | None = None, **ch
         raw=raw if isinstance(raw, str) else json.dumps(raw),
     )
     return only_status(
-        status_body(
-            row(**changes), event, waba_id="2000", app_id=277, display_number="+86 158 0000 1795", contacts=contacts
-        )
+        status_body(row(**changes), event, waba_id="2000", app_id=277, display_number="+86 158 0000 1795")
     )
 
 
@@ -49,10 +49,13 @@ def only_status(body: bytes) -> dict[str, Any]:
     return told
 
 
-def inbound(*messages: object, index: int = 0, contacts: object = None, **options: Any) -> dict[str, Any]:
-    value = json.dumps({"messages": messages, "contacts": contacts})
-    body = inbound_body(value, index, waba_id="2000", app_id=277, business_phone=PHONE, **options)
-    document: dict[str, Any] = json.loads(body)
+def inbound(message: object, *, contacts: object = None, **options: Any) -> dict[str, Any]:
+    read = read_inbound(
+        json.dumps(message), contacts=json.dumps(contacts), metadata={}, received_at_ms=1_750_030_073_999
+    )
+    document: dict[str, Any] = json.loads(
+        inbound_body(read, waba_id="2000", app_id=277, business_phone=PHONE, **options)
+    )
     return document
 
 
@@ -77,12 +80,21 @@ def test_the_envelope_names_the_phone_as_the_customer_does_and_as_meta_does() ->
 
 
 def test_contacts_are_told_where_meta_sent_them() -> None:
-    found = StatusEvent(phone_number_id="1", meta_message_id=META_ID, status="read", timestamp_ms=0)
-    contacts = '[{"wa_id":8613900000002,"user_id":"CN.1","profile":null},7]'
-    body = status_body(row(), found, waba_id="2000", app_id=277, display_number=PHONE, contacts=contacts)
-    assert json.loads(body)["contacts"] == [{"wa_id": "8613900000002", "user_id": "CN.1"}]
-    body = status_body(row(), found, waba_id="2000", app_id=277, display_number=PHONE, contacts="{")
-    assert "contacts" not in json.loads(body)
+    def told(contacts: str) -> Any:
+        raw = f'{{"contacts":{contacts},"id":"x"}}'
+        found = StatusEvent(phone_number_id="1", meta_message_id=META_ID, status="read", timestamp_ms=0, raw=raw)
+        document = json.loads(status_body(row(), found, waba_id="2000", app_id=277, display_number=PHONE))
+        assert "contacts" not in document["statuses"][0]
+        return document.get("contacts")
+
+    assert told('[{"wa_id":8613900000002,"user_id":"CN.1","profile":null},7]') == [
+        {"wa_id": "8613900000002", "user_id": "CN.1"}
+    ]
+    assert told('[{"user_id":"CN.1","parent_user_id":"CN.ENT.1"}]') == [
+        {"wa_id": "", "user_id": "CN.1", "parent_user_id": "CN.ENT.1"}
+    ]
+    for nothing in ("{}", "[]", "[7]", "null", '"x"'):
+        assert told(nothing) is None
 
 
 @pytest.mark.parametrize("raw", ["", "{", "null", "[1]", '"x"', "NaN", "[" * 5000, '{"a":' * 60 + "1" + "}" * 60])
@@ -98,12 +110,13 @@ def test_a_status_that_says_nothing_readable_is_told_all_the_same(raw: str) -> N
     }
 
 
-def test_half_a_surrogate_pair_costs_no_other_member() -> None:
-    told = status('{"recipient_id":"8613900000002","pricing":{"category":"\\ud83d"},"new":1e999,"big":%s}' % ("9" * 60))
-    assert told["pricing"] == {"category": "\ufffd"}
-    assert told["recipient_id"] == "8613900000002"
-    assert "new" not in told
-    assert "big" not in told
+@pytest.mark.parametrize("damage", ["9" * 60, "9" * 5000, "1e999", "NaN", "-Infinity", "[" * 3000 + "]" * 3000])
+def test_what_nobody_can_use_costs_no_other_member(damage: str) -> None:
+    for text in ('"whole"', '"\\ud83d"'):
+        told = status(f'{{"recipient_id":"8613900000002","pricing":{{"category":{text}}},"odd":{damage}}}')
+        assert told["pricing"] == {"category": "whole" if "whole" in text else "\ufffd"}
+        assert told["recipient_id"] == "8613900000002"
+        assert not json.dumps(told.get("odd", "")).strip('[]"')
 
 
 def test_nothing_is_ever_null() -> None:
@@ -225,24 +238,15 @@ def test_our_own_failure_has_our_code_and_metas_last_one_if_there_was_one() -> N
 
 # --- inbound messages --------------------------------------------------------------------------------------------
 
-ANN, BEN = {"wa_id": "1", "profile": {"name": "Ann"}}, {"wa_id": "2", "profile": {"name": "Ben"}}
+ANN = {"wa_id": "1", "profile": {"name": "Ann"}}
 
 
 def text(sender: str, number: int = 1) -> dict[str, Any]:
     return {"from": sender, "id": f"wamid.IN{number}", "timestamp": "1663053831", "type": "text", "text": {"body": "x"}}
 
 
-def test_one_message_to_a_callback_each_with_its_own_sender() -> None:
-    messages = (text("2", 1), text("1", 2))
-    for index, (name, message_id) in enumerate([("Ben", "wamid.IN1"), ("Ann", "wamid.IN2")]):
-        document = inbound(*messages, index=index, contacts=[ANN, BEN])
-        assert [contact["profile"]["name"] for contact in document["contacts"]] == [name]
-        assert [item["id"] for item in document["messages"]] == [message_id]
-
-
-def test_the_only_contact_is_the_sender_even_if_meta_spells_the_number_otherwise() -> None:
-    assert inbound(text("5511999"), contacts=[{"wa_id": "551199999"}])["contacts"] == [{"wa_id": "551199999"}]
-    assert inbound(text("3"), text("4"), contacts=[ANN])["contacts"] == [{"wa_id": "3"}]
+def test_the_contacts_of_the_sender_are_told() -> None:
+    assert inbound(text("1"), contacts=[ANN])["contacts"] == [ANN]
 
 
 @pytest.mark.parametrize("contacts", [None, [], "x", [3], {}])
@@ -250,17 +254,21 @@ def test_contacts_are_never_empty(contacts: object) -> None:
     assert inbound(text("3"), contacts=contacts)["contacts"] == [{"wa_id": "3"}]
     anonymous = {"from_user_id": "US.1", "id": "i", "type": "text"}
     assert inbound(anonymous, contacts=contacts)["contacts"] == [{"wa_id": "", "user_id": "US.1"}]
+    nested = anonymous | {"from_parent_user_id": "US.ENT.1"}
+    assert inbound(nested, contacts=contacts)["contacts"][0]["parent_user_id"] == "US.ENT.1"
 
 
-@pytest.mark.parametrize("index", [-1, 1, 99])
-def test_a_message_that_is_not_there_is_an_unknown_one(index: int) -> None:
-    assert inbound(text("3"), index=index)["messages"] == [{"from": "", "id": "", "type": "unknown"}]
+@pytest.mark.parametrize("odd", [7, None, [], "x"])
+def test_what_is_no_message_is_an_unknown_one(odd: object) -> None:
+    assert inbound(odd)["messages"] == [{"from": "", "id": "", "timestamp": "1750030073", "type": "unknown"}]
 
 
-def test_what_is_no_message_keeps_its_place() -> None:
-    assert read_inbound(json.dumps({"messages": [7, text("3")]})).ids == ("", "wamid.IN1")
-    assert read_inbound("no JSON").ids == ()
-    assert read_inbound('{"messages":{}}').ids == ()
+def test_one_member_that_nobody_can_use_costs_no_message() -> None:
+    for damage in ("9" * 5000, "[" * 3000 + "]" * 3000, "NaN"):
+        raw = json.dumps(text("3") | {"odd": "PUT"}).replace('"PUT"', damage)
+        read = read_inbound(raw, contacts="", metadata={}, received_at_ms=0)
+        (told,) = json.loads(inbound_body(read, waba_id="1", app_id=2, business_phone=PHONE))["messages"]
+        assert told["text"] == {"body": "x"}
 
 
 def test_without_a_currency_there_is_no_cost() -> None:
@@ -268,18 +276,29 @@ def test_without_a_currency_there_is_no_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "expected"), [(1663053831999, "1663053831"), ("0", "0"), ("-1", None), ("soon", None), (None, None)]
+    ("timestamp", "expected"),
+    [
+        (1663053831999, "1663053831"),
+        ("0", "0"),
+        ("-1", "1750030073"),
+        ("soon", "1750030073"),
+        ("9" * 50, "1750030073"),
+        (None, "1750030073"),
+        ({}, "1750030073"),
+    ],
 )
-def test_the_time_is_in_seconds_or_left_out(timestamp: object, expected: str | None) -> None:
+def test_the_time_is_in_seconds_and_without_one_that_of_the_receipt(timestamp: object, expected: str) -> None:
     (told,) = inbound(text("3") | {"timestamp": timestamp})["messages"]
-    assert told.get("timestamp") == expected
+    assert told["timestamp"] == expected
 
 
 def test_what_a_message_answers_is_named_as_the_customer_knows_it() -> None:
     reply = text("3") | {"context": {"from": PHONE, "id": META_ID}}
     reaction = {"from": "3", "id": "r", "type": "reaction", "reaction": {"message_id": "wamid.META2", "emoji": "x"}}
-    value = read_inbound(json.dumps({"messages": [reply, reaction, text("4")]}))
-    assert value.references == {META_ID, "wamid.META2"}
+    odd: dict[str, Any] = text("3") | {"context": {"id": "\ud83d"}, "reaction": {"message_id": "x" * 513}}
+    for given, expected in ((reply, {META_ID}), (reaction, {"wamid.META2"}), (text("4"), set()), (odd, set())):
+        read = read_inbound(json.dumps(given), contacts="", metadata={}, received_at_ms=0)
+        assert read.references == expected
     wire_ids = {META_ID: "order-1", "wamid.META2": "order-2"}
     (told,) = inbound(reply, wire_ids=wire_ids)["messages"]
     assert told["context"] == {"from": PHONE, "id": "order-1", "meta_message_id": META_ID}
@@ -307,6 +326,34 @@ def test_coordinates_without_a_number_are_left_out() -> None:
     place = {"latitude": "north", "longitude": "NaN", "name": "Pole"}
     (told,) = inbound(text("3") | {"type": "location", "location": place})["messages"]
     assert told["location"] == {"name": "Pole"}
+
+
+# --- calls -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"calls": 3},
+        {"calls": [3]},
+        {"calls": [{"id": "wacid.1", "event": "connect"}]},
+        {"calls": [{"id": "wacid.1", "event": "terminate"}, {"id": "wacid.2", "event": "connect"}]},
+        {"calls": [{"event": "terminate"}]},
+        {"calls": [{"id": "wacid.1", "event": "terminate"}], "statuses": [{"id": "wacid.2", "status": "RINGING"}]},
+    ],
+)
+def test_only_calls_that_have_all_ended_are_told_as_calls(value: dict[str, Any]) -> None:
+    assert ended_calls(value) == ()
+
+
+def test_a_call_of_odd_members_is_told_all_the_same() -> None:
+    call = {"id": 7, "event": "terminate", "start_time": {}, "duration": "12", "to": None, "new": [1]}
+    (found,) = ended_calls({"calls": [call], "statuses": []})
+    body = call_body(found, waba_id="2000", app_id=277, business_phone=PHONE, phone_number_id="1")
+    assert json.loads(body)["calls"] == [
+        {"call_id": "7", "call_duration": 12, "end_direction": 3, "event": "terminate", "new": [1]}
+    ]
 
 
 # --- events ------------------------------------------------------------------------------------------------------

@@ -277,34 +277,7 @@ def test_a_thousand_statuses_of_one_post_are_all_read() -> None:
     assert [reported.event.meta_message_id for reported in webhook.statuses] == [given["id"] for given in many]
 
 
-# --- everything else ---------------------------------------------------------------------------------------------
-
-
-def test_an_inbound_message_is_another_event_with_its_contacts() -> None:
-    given = value(contacts=[{"wa_id": "16505551234"}], messages=[{"id": "wamid.in", "type": "text"}])
-    webhook = parse(post(entry(change(given))), NOW_MS)
-    (event,) = webhook.other
-    assert (event.field, event.waba_id, event.phone_number_id) == ("messages", WABA, PHONE)
-    assert json.loads(event.raw) == given
-    assert (webhook.statuses, webhook.ignored) == ((), 0)
-
-
-def test_statuses_messages_and_errors_may_share_a_value() -> None:
-    given = value(statuses=[status()], messages=[{"id": "wamid.in"}])
-    webhook = parse(post(entry(change(given), change(value(errors=[{"code": 131035}])))), NOW_MS)
-    assert [reported.event.meta_message_id for reported in webhook.statuses] == [META_ID]
-    assert [json.loads(event.raw).keys() & {"statuses", "messages", "errors"} for event in webhook.other] == [
-        {"statuses", "messages"},
-        {"errors"},
-    ]
-
-
-def test_a_template_event_has_no_phone() -> None:
-    given = {"event": "PAUSED", "message_template_id": 5, "message_template_name": "offer"}
-    webhook = parse(post(entry(change(given, field="message_template_status_update"))), NOW_MS)
-    (event,) = webhook.other
-    assert (event.field, event.waba_id, event.phone_number_id) == ("message_template_status_update", WABA, None)
-    assert json.loads(event.raw) == given
+# --- the whole -------------------------------------------------------------------------------------------------
 
 
 def test_statuses_of_calls_are_no_statuses_of_messages() -> None:

@@ -8,6 +8,7 @@ import pytest
 from waypost.protocol.callbacks import nxcloud_headers, standard_headers
 from waypost.sdk.callbacks import (
     CallbackInvalid,
+    CallsCallback,
     Cost,
     EventCallback,
     InboundCallback,
@@ -152,6 +153,18 @@ def test_an_event_has_its_field_and_value() -> None:
     assert EventCallback(field="x", value={}).business_phone is None
 
 
+def test_a_call_is_parsed() -> None:
+    callback = parse(
+        '{"business_phone":"1","calls":[{"call_id":"wacid.1","from":"2","to":"1","start_time":"1663053831",'
+        '"end_time":"1663053951","call_duration":120,"end_direction":3,"end_reason":"COMPLETED","event":"terminate"}]}'
+    )
+    assert isinstance(callback, CallsCallback)
+    (call,) = callback.calls
+    assert (call.call_id, call.caller, call.to) == ("wacid.1", "2", "1")
+    assert (call.start_time, call.end_time, call.call_duration) == ("1663053831", "1663053951", 120)
+    assert (call.end_direction, call.end_reason) == (3, "COMPLETED")
+
+
 def test_the_array_that_is_not_empty_decides() -> None:
     message = '{"id":"a","type":"text"}'
     for nothing in ("[]", "null"):
@@ -164,8 +177,8 @@ def test_the_array_that_is_not_empty_decides() -> None:
     [
         ("", "Input data was truncated"),
         ("[]", "Expected `object`, got `array`"),
-        ("{}", "the body has none of statuses, messages and field"),
-        ('{"statuses":[],"messages":[]}', "the body has none of statuses, messages and field"),
+        ("{}", "the body has none of statuses, messages, calls and field"),
+        ('{"statuses":[],"messages":[]}', "the body has none of statuses, messages, calls and field"),
         ('{"statuses":[{}]}', "Object missing required field `id` - at `$.statuses[0]`"),
         ('{"field":3}', "Expected `str | null`, got `int` - at `$.field`"),
         ('{"business_phone":"1","statuses":[{"id":"a"}]}', "missing required field `status` - at `$.statuses[0]`"),

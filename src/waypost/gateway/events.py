@@ -1,10 +1,13 @@
 """What Meta reports: verified, held against what we own, and journalled in one transaction before Meta gets its 200."""
 
+from collections.abc import Iterable
+
 from waypost.clock import Clock
+from waypost.gateway.event_drafts import Heard, event_drafts, hear, inbound_drafts
 from waypost.gateway.outbox import Outbox
 from waypost.gateway.tenants import Tenants
 from waypost.meta import webhooks
-from waypost.model import Noun, StatusEvent
+from waypost.model import CallbackDraft, Noun, StatusEvent
 from waypost.store.base import Store, WebhookEffect, WebhookReceipt
 
 
@@ -26,7 +29,7 @@ async def take_in(
 ) -> Intake:
     """Verify and journal one POST of Meta's; when this returns, everything in it is durable.
 
-    Status events count only for phones whose WABA uses the app secret that verified the POST (decision D7); the raw
+    What it reports counts only for phones and WABAs with the app secret that verified the POST (decision D7); the raw
     body is kept whatever it holds. With `waba_id` (several Meta apps: a path for each) only that WABA's secret may fit.
     A crash before the commit means that Meta has no 200 and repeats the POST; one after it, that Meta repeats and
     every event is a duplicate, which changes nothing.
@@ -37,40 +40,60 @@ async def take_in(
     secret = _verifying_secret(tenants, raw, signature, waba_id)
     received_at_ms = clock.now_ms()
     webhook = webhooks.parse(raw, received_at_ms)
-    ours = []
-    for reported in webhook.statuses:
-        phone = tenants.phones_by_id.get(reported.event.phone_number_id)
-        waba = tenants.waba_of(phone) if phone is not None else None
-        if waba is not None and waba.app_secret == secret:
-            ours.append(reported.event)
-    others = [event for event in webhook.other if _is_ours(tenants, event, secret)]
+    statuses = [item.event for item in webhook.statuses if _signed_for(tenants, item.event.phone_number_id, secret)]
+    messages = [item for item in webhook.messages if _signed_for(tenants, item.phone_number_id, secret)]
+    others = [item for item in webhook.other if _signed_for(tenants, item.phone_number_id, secret, item.waba_id)]
+    drafts = await _inbound_drafts(store, list(hear(tenants, messages, received_at_ms)))
+    drafts += [draft for event in others for draft in event_drafts(tenants, event, received_at_ms)]
+    outbox.ring(drafts)
     receipt = WebhookReceipt(
         id=clock.uuid7_hex(),
         received_at_ms=received_at_ms,
         raw=raw,
-        statuses=tuple(ours),
-        callbacks=tuple(outbox.drafts(others, received_at_ms)),
-        phones=_phones(tenants, ours, others),
+        statuses=tuple(statuses),
+        callbacks=tuple(drafts),
+        phones=_phones(tenants, (*statuses, *messages, *others)),
     )
-    effect = await store.record_webhook(receipt)
+    ours = len(statuses) + len(messages) + len(others)
     return Intake(
-        effect=effect,
-        foreign=len(webhook.statuses) - len(ours) + len(webhook.other) - len(others),
+        effect=await store.record_webhook(receipt),
+        foreign=len(webhook.statuses) + len(webhook.messages) + len(webhook.other) - ours,
         ignored=webhook.ignored,
-        other=len(others),
+        other=len(messages) + len(others),
     )
 
 
-def _phones(tenants: Tenants, ours: list[StatusEvent], others: list[webhooks.OtherEvent]) -> tuple[str, ...]:
+async def _inbound_drafts(store: Store, heard: list[Heard]) -> list[CallbackDraft]:
+    """Return the callbacks of inbound messages, which name the receivers' own messages by their own ids.
+
+    Those are looked up within the receivers' account: a number may be shared, and nobody learns another's ids.
+    """
+    asked: dict[tuple[str, str], set[str]] = {}
+    for item in heard:
+        if item.inbound.references:
+            asked.setdefault(_scope(item), set()).update(item.inbound.references)
+    found = {scope: await store.wire_ids(*scope, tuple(meta_ids)) for scope, meta_ids in asked.items()}
+    return [draft for item in heard for draft in inbound_drafts(item, found.get(_scope(item), {}))]
+
+
+def _scope(heard: Heard) -> tuple[str, str]:
+    return heard.account, heard.phone.phone_number_id
+
+
+def _phones(
+    tenants: Tenants, ours: Iterable[StatusEvent | webhooks.ReportedMessage | webhooks.OtherEvent]
+) -> tuple[str, ...]:
     """Return the ids of the phones that a POST speaks of, as far as they are ours."""
-    named = {event.phone_number_id for event in ours} | {event.phone_number_id or "" for event in others}
-    return tuple(sorted(named & tenants.phones_by_id.keys()))
+    return tuple(sorted({event.phone_number_id or "" for event in ours} & tenants.phones_by_id.keys()))
 
 
-def _is_ours(tenants: Tenants, event: webhooks.OtherEvent, secret: str) -> bool:
-    """Tell whether an event concerns a phone, or else a WABA, that uses the secret that verified the POST."""
-    phone = tenants.phones_by_id.get(event.phone_number_id or "")
-    waba = tenants.waba_of(phone) if phone is not None else tenants.wabas.get(event.waba_id)
+def _signed_for(tenants: Tenants, phone_number_id: str | None, secret: str, waba_id: str = "") -> bool:
+    """Tell whether what names a phone, or else a WABA, may have been signed with a secret: it is that WABA's."""
+    if phone_number_id is None:
+        waba = tenants.wabas.get(waba_id)
+    else:
+        phone = tenants.phones_by_id.get(phone_number_id)
+        waba = tenants.waba_of(phone) if phone is not None else None
     return waba is not None and waba.app_secret == secret
 
 

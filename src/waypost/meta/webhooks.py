@@ -2,28 +2,39 @@
 
 import hashlib
 import hmac
-import json
-from typing import TypeVar
 
 import msgspec
 
+from waypost.meta.webhook_parts import (
+    CHANGE,
+    ENTRY,
+    LIST,
+    MESSAGE,
+    METADATA,
+    STATUS,
+    TOP,
+    VALUE,
+    WABA_INFO,
+    Contacts,
+    Value,
+    digits_in,
+    identifier_of,
+    mended,
+    opaque_of,
+    read_part,
+    recipient_of,
+    text_of,
+    time_ms_of,
+    verbatim,
+)
 from waypost.model import Noun, StatusEvent
 
 WHATSAPP_OBJECT = "whatsapp_business_account"
 MESSAGES_FIELD = "messages"  # statuses of messages come in this field only; "calls" has statuses of its own
+ACCOUNT_FIELD = "account_update"
 SIGNATURE_PREFIX = "sha256="
 
-MAX_ID_CHARS = 512
 MAX_STATUS_CHARS = 64
-MAX_OPAQUE_CHARS = 4096  # Meta takes 512; what is longer is not ours, and is still shown in `raw`
-MAX_RECIPIENT_DIGITS = 32
-
-# Meta documents seconds and has sent milliseconds: no time in seconds reaches 10^11 before the year 5138, and in
-# milliseconds it was passed in 1973.
-FIRST_MILLISECONDS = 10**11
-FIRST_BEYOND_MILLISECONDS = 10**14
-
-_ABSENT = msgspec.Raw()
 
 
 class WebhookInvalid(Exception):
@@ -41,12 +52,28 @@ class ReportedStatus(Noun, frozen=True, kw_only=True):
     event: StatusEvent
 
 
+class ReportedMessage(Noun, frozen=True, kw_only=True):
+    """One message that a recipient wrote to a business phone; `raw` is Meta's object for it."""
+
+    phone_number_id: str
+    display_number: str | None  # of the business phone, as Meta spells it
+    meta_id: str
+    contacts: str  # of the sender: a JSON array of Meta's, "" where there is none
+    raw: str
+
+
 class OtherEvent(Noun, frozen=True, kw_only=True):
-    """Anything else that Meta reports: an inbound message, a template or account event; `raw` is its `value`."""
+    """Anything else that Meta reports: a template, account or phone event; `raw` is its `value`.
+
+    `phone_number_id` and `display_digits` are of the phone that it names, None and "" where it names none. `time_ms`
+    is Meta's, None where it gave none: a repeat has the same one.
+    """
 
     field: str
     waba_id: str
     phone_number_id: str | None
+    display_digits: str
+    time_ms: int | None
     raw: str
 
 
@@ -54,6 +81,7 @@ class Webhook(Noun, frozen=True, kw_only=True):
     """One POST of Meta's taken apart; `ignored` counts the parts that could not be understood."""
 
     statuses: tuple[ReportedStatus, ...]
+    messages: tuple[ReportedMessage, ...]
     other: tuple[OtherEvent, ...]
     ignored: int
 
@@ -77,53 +105,29 @@ def parse(raw: bytes, received_at_ms: int) -> Webhook:
     A status whose time can't be read gets `received_at_ms`. Raises `WebhookInvalid` only where the whole is no JSON
     object or not about a WhatsApp Business Account; each part that can't be read is counted and left out.
     """
-    top = _read_top(raw)
-    if _text(top.object) != WHATSAPP_OBJECT:
+    top = read_part(raw, TOP) or read_part(mended(raw), TOP)
+    if top is None:
+        raise WebhookInvalid("body is not a JSON object")
+    if text_of(top.object) != WHATSAPP_OBJECT:
         raise WebhookInvalid(f"object is not {WHATSAPP_OBJECT}")
     reader = _Reader(received_at_ms)
     for raw_entry in reader.items(top.entry):
         reader.read_entry(raw_entry)
-    return Webhook(statuses=tuple(reader.statuses), other=tuple(reader.other), ignored=reader.ignored)
+    return Webhook(
+        statuses=tuple(reader.statuses),
+        messages=tuple(reader.messages),
+        other=tuple(reader.other),
+        ignored=reader.ignored,
+    )
 
 
-# Every member is kept as raw bytes and read on its own, so that what is wrong with one costs no other. Reading the
-# same bytes once per level is cheap: 1,000 statuses take a few milliseconds.
+class _Place(Noun, frozen=True, kw_only=True):
+    """Where a change happened: the phone that it names, if any, and the contacts beside it."""
 
-
-class _Top(msgspec.Struct):
-    object: msgspec.Raw = _ABSENT
-    entry: msgspec.Raw = _ABSENT
-
-
-class _Entry(msgspec.Struct):
-    id: msgspec.Raw = _ABSENT
-    changes: msgspec.Raw = _ABSENT
-
-
-class _Change(msgspec.Struct):
-    field: msgspec.Raw = _ABSENT
-    value: msgspec.Raw = _ABSENT
-
-
-class _Value(msgspec.Struct):
-    metadata: msgspec.Raw = _ABSENT
-    statuses: msgspec.Raw = _ABSENT
-    messages: msgspec.Raw = _ABSENT
-    errors: msgspec.Raw = _ABSENT
-
-
-class _Metadata(msgspec.Struct):
-    phone_number_id: msgspec.Raw = _ABSENT
-
-
-class _Status(msgspec.Struct):
-    id: msgspec.Raw = _ABSENT
-    status: msgspec.Raw = _ABSENT
-    timestamp: msgspec.Raw = _ABSENT
-    recipient_id: msgspec.Raw = _ABSENT
-    recipient_participant_id: msgspec.Raw = _ABSENT
-    recipient_participant_user_id: msgspec.Raw = _ABSENT
-    biz_opaque_callback_data: msgspec.Raw = _ABSENT
+    waba_id: str
+    phone_number_id: str | None
+    display_number: str | None
+    contacts: Contacts
 
 
 class _Reader:
@@ -132,137 +136,116 @@ class _Reader:
     def __init__(self, received_at_ms: int) -> None:
         self._received_at_ms = received_at_ms
         self.statuses: list[ReportedStatus] = []
+        self.messages: list[ReportedMessage] = []
         self.other: list[OtherEvent] = []
         self.ignored = 0
 
     def items(self, raw: msgspec.Raw) -> list[msgspec.Raw]:
         """Return the elements of an array; anything else counts as one part that can't be read."""
-        items = _decode(raw, _LIST)
+        items = read_part(raw, LIST)
         self.ignored += items is None
         return items or []
 
     def read_entry(self, raw: msgspec.Raw) -> None:
-        entry = _decode(raw, _ENTRY)
+        """Read an entry: the WABA, the time, and what changed there."""
+        entry = read_part(raw, ENTRY)
         if entry is None:
             self.ignored += 1
             return
-        waba_id = _identifier(entry.id) or ""
         for raw_change in self.items(entry.changes):
-            self._read_change(raw_change, waba_id)
+            self._read_change(raw_change, identifier_of(entry.id) or "", time_ms_of(entry.time))
 
-    def _read_change(self, raw: msgspec.Raw, waba_id: str) -> None:
-        change = _decode(raw, _CHANGE)
-        field = _text(change.field) if change is not None else None
-        value = _decode(change.value, _VALUE) if change is not None else None
+    def _read_change(self, raw: msgspec.Raw, waba_id: str, time_ms: int | None) -> None:
+        change = read_part(raw, CHANGE)
+        field = text_of(change.field) if change is not None else None
+        value = read_part(change.value, VALUE) if change is not None else None
         if change is None or value is None or field is None or not 0 < len(field) <= MAX_STATUS_CHARS:
             self.ignored += 1
             return
-        metadata = _decode(value.metadata, _METADATA)
-        phone_number_id = _identifier(metadata.phone_number_id) if metadata is not None else None
-        has_statuses = field == MESSAGES_FIELD and bool(value.statuses)
-        if has_statuses:
-            for raw_status in self.items(value.statuses):
-                self._read_status(raw_status, waba_id, phone_number_id)
-        if not has_statuses or value.messages or value.errors:
-            text = _verbatim(change.value)
-            self.other.append(OtherEvent(field=field, waba_id=waba_id, phone_number_id=phone_number_id, raw=text))
-
-    def _read_status(self, raw: msgspec.Raw, waba_id: str, phone_number_id: str | None) -> None:
-        fields = _decode(raw, _STATUS)
-        meta_id = _identifier(fields.id) if fields is not None else None
-        status = _identifier(fields.status) if fields is not None else None
-        if fields is None or phone_number_id is None or meta_id is None or status is None:
-            self.ignored += 1
+        metadata = read_part(value.metadata, METADATA)
+        phone_number_id = identifier_of(metadata.phone_number_id) if metadata is not None else None
+        display_number = text_of(metadata.display_phone_number) if metadata is not None else None
+        event = OtherEvent(
+            field=field,
+            waba_id=_waba_concerned(field, value) or waba_id,
+            phone_number_id=phone_number_id or _phone_of_alert(value),
+            display_digits=digits_in(text_of(value.display_phone_number) or display_number or ""),
+            time_ms=time_ms,
+            raw=verbatim(change.value),
+        )
+        if field != MESSAGES_FIELD:
+            self.other.append(event)
             return
-        if len(status) > MAX_STATUS_CHARS:
+        if not (value.statuses or value.messages or value.errors):
             self.ignored += 1
-            return
-        participant = _identifier(fields.recipient_participant_id)
-        event = StatusEvent(
+        if value.errors and self.items(value.errors):  # of the phone or the account, not of a single message
+            self.other.append(msgspec.structs.replace(event, raw=f'{{"errors":{verbatim(value.errors)}}}'))
+        place = _Place(
+            waba_id=waba_id,
             phone_number_id=phone_number_id,
+            display_number=display_number,
+            contacts=Contacts(value.contacts),
+        )
+        for raw_list, read in ((value.statuses, self._read_status), (value.messages, self._read_message)):
+            items = self.items(raw_list) if raw_list else []
+            for item in items:
+                self.ignored += not read(item, place, alone=len(items) == 1)
+
+    def _read_status(self, raw: msgspec.Raw, place: _Place, *, alone: bool) -> bool:
+        fields = read_part(raw, STATUS)
+        meta_id = identifier_of(fields.id) if fields is not None else None
+        status = identifier_of(fields.status) if fields is not None else None
+        if fields is None or place.phone_number_id is None or meta_id is None or status is None:
+            return False
+        if len(status) > MAX_STATUS_CHARS:
+            return False
+        contacts = place.contacts.of(
+            (fields.recipient_id, fields.recipient_participant_id),
+            (fields.recipient_user_id, fields.recipient_participant_user_id),
+            alone=alone,
+        )
+        participant = identifier_of(fields.recipient_participant_id)
+        event = StatusEvent(
+            phone_number_id=place.phone_number_id,
             meta_message_id=meta_id,
             status=status,
-            timestamp_ms=_timestamp_ms(fields.timestamp, self._received_at_ms),
-            recipient=_digits(fields.recipient_id),
-            participant=participant or _identifier(fields.recipient_participant_user_id) or "",
-            opaque=_opaque(fields.biz_opaque_callback_data),
-            raw=_verbatim(raw),
+            timestamp_ms=time_ms_of(fields.timestamp) or self._received_at_ms,
+            recipient=recipient_of(fields.recipient_id),
+            participant=participant or identifier_of(fields.recipient_participant_user_id) or "",
+            opaque=opaque_of(fields.biz_opaque_callback_data),
+            raw=_beside(contacts, verbatim(raw)),
         )
-        self.statuses.append(ReportedStatus(waba_id=waba_id, event=event))
+        self.statuses.append(ReportedStatus(waba_id=place.waba_id, event=event))
+        return True
+
+    def _read_message(self, raw: msgspec.Raw, place: _Place, *, alone: bool) -> bool:
+        fields = read_part(raw, MESSAGE)
+        meta_id = identifier_of(fields.id) if fields is not None else None
+        if fields is None or place.phone_number_id is None or meta_id is None:
+            return False
+        self.messages.append(
+            ReportedMessage(
+                phone_number_id=place.phone_number_id,
+                display_number=place.display_number,
+                meta_id=meta_id,
+                contacts=place.contacts.of((fields.sender,), (fields.from_user_id,), alone=alone),
+                raw=verbatim(raw),
+            )
+        )
+        return True
 
 
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_TOP = msgspec.json.Decoder(_Top)
-_ENTRY = msgspec.json.Decoder(_Entry)
-_CHANGE = msgspec.json.Decoder(_Change)
-_VALUE = msgspec.json.Decoder(_Value)
-_METADATA = msgspec.json.Decoder(_Metadata)
-_STATUS = msgspec.json.Decoder(_Status)
-_TEXT_OR_INTEGER = msgspec.json.Decoder(str | int)
-
-_T = TypeVar("_T")
+def _beside(contacts: str, status: str) -> str:
+    """Put the contacts that stood beside a status into its object, where the journal keeps them."""
+    return f'{{"contacts":{contacts},{status.lstrip()[1:]}' if contacts else status
 
 
-def _decode(raw: msgspec.Raw | bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
-    try:
-        return decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+def _waba_concerned(field: str, value: Value) -> str | None:
+    """Return the WABA that an event names: some are filed under the id of the partner's business."""
+    info = read_part(value.waba_info, WABA_INFO) if field == ACCOUNT_FIELD else None
+    return identifier_of(info.waba_id) if info is not None else None
 
 
-def _read_top(raw: bytes) -> _Top:
-    top = _decode(raw, _TOP)
-    if top is None:
-        top = _decode(_mended(raw), _TOP)
-    if top is None:
-        raise WebhookInvalid("body is not a JSON object")
-    return top
-
-
-def _mended(raw: bytes) -> bytes:
-    """Write JSON again with U+FFFD in place of half surrogate pairs and broken UTF-8, or return nothing.
-
-    A text that was cut in the middle of an emoji must not cost the thousand reports around it.
-    """
-    try:
-        text = json.dumps(json.loads(raw.decode(errors="replace")), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return b""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-
-
-def _text(raw: msgspec.Raw) -> str | None:
-    """Read a string, or an integer as its digits (Meta's ids have come as both); None for anything else, and for NUL,
-    which a database may refuse."""
-    value = _decode(raw, _TEXT_OR_INTEGER)
-    return None if value is None or "\0" in str(value) else str(value)
-
-
-def _identifier(raw: msgspec.Raw) -> str | None:
-    text = _text(raw)
-    return text if text and len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable() else None
-
-
-def _opaque(raw: msgspec.Raw) -> str | None:
-    text = _text(raw)
-    return text if text is not None and len(text) <= MAX_OPAQUE_CHARS else None
-
-
-def _digits(raw: msgspec.Raw) -> str:
-    """Read a recipient's number; anything but digits (a group, a user id) is "", for numbers are matched by digits."""
-    text = (_text(raw) or "").removeprefix("+")
-    return text if text.isascii() and text.isdigit() and len(text) <= MAX_RECIPIENT_DIGITS else ""
-
-
-def _timestamp_ms(raw: msgspec.Raw, received_at_ms: int) -> int:
-    text = _text(raw) or ""
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        return received_at_ms
-    value = int(text)
-    if not 0 < value < FIRST_BEYOND_MILLISECONDS:
-        return received_at_ms
-    return value if value >= FIRST_MILLISECONDS else value * 1000
-
-
-def _verbatim(raw: msgspec.Raw) -> str:
-    return bytes(raw).decode(errors="replace")
+def _phone_of_alert(value: Value) -> str | None:
+    """Return the phone number id that an alert names as what it is about."""
+    return identifier_of(value.entity_id) if "PHONE" in (text_of(value.entity_type) or "").upper() else None

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 import msgspec
 
 from waypost.model import Message, StatusEvent
-from waypost.protocol.callback_json import as_object, as_objects, as_text, as_whole, read, read_object, write
+from waypost.protocol.callback_json import as_object, as_objects, as_text, as_whole, read_object, write
 
 PRODUCT = "whatsapp"
 CHANNEL = 2  # NxCloud's callback pages: the number of WhatsApp among its channels
@@ -36,24 +36,16 @@ TITLE_UNEXPLAINED = "No reason was given"
 _OURS = frozenset(  # what we say ourselves about a status; every other member of Meta's is carried
     {
         "id", "meta_message_id", "status", "timestamp", "recipient_id", "biz_opaque_callback_data",
-        "conversation", "pricing", "costs", "errors",
+        "conversation", "pricing", "costs", "errors", "contacts",
     }
 )  # fmt: skip
 
 
-def status_body(
-    message: Message,
-    event: StatusEvent,
-    *,
-    waba_id: str,
-    app_id: int,
-    display_number: str,
-    contacts: str | None = None,
-) -> bytes:
+def status_body(message: Message, event: StatusEvent, *, waba_id: str, app_id: int, display_number: str) -> bytes:
     """Return the callback of one status that Meta reported.
 
-    `contacts` is Meta's array beside the statuses as JSON text. The opaque data are the customer's own, whatever went
-    to Meta in their place. `costs` stands on `sent` alone, so that who adds costs up counts each message once.
+    The opaque data are the customer's own, whatever went to Meta in their place. `costs` stands on `sent` alone, so
+    that who adds costs up counts each message once.
     """
     raw = read_object(event.raw)
     status: dict[str, object] = {
@@ -76,8 +68,7 @@ def status_body(
     envelope = message_envelope(
         app_id=app_id, business_phone=message.business_phone, waba_id=waba_id, metadata=metadata
     )
-    told = contacts_told(read(contacts)) if contacts is not None else None
-    return write(envelope | {"contacts": told or None, "statuses": [status]})
+    return write(envelope | {"contacts": contacts_told(raw.get("contacts")) or None, "statuses": [status]})
 
 
 def own_failure_body(
@@ -131,11 +122,15 @@ def message_envelope(*, app_id: int, business_phone: str, waba_id: str, metadata
 
 
 def contacts_told(contacts: object) -> list[dict[str, object]]:
-    """Return Meta's contacts with their ids as strings; what is no contact is left out."""
+    """Return Meta's contacts with their ids as strings; what is no contact is left out.
+
+    `wa_id` is empty where Meta knows a person by a user id only.
+    """
     told = []
     for contact in as_objects(contacts):
-        ids = {name: as_text(contact.get(name)) for name in ("wa_id", "user_id", "parent_user_id")}
-        told.append(contact | ids | {"profile": _profile(contact.get("profile"))})
+        ids = {name: as_text(contact.get(name)) for name in ("user_id", "parent_user_id")}
+        number = {"wa_id": as_text(contact.get("wa_id")) or ""}
+        told.append(contact | number | ids | {"profile": _profile(contact.get("profile"))})
     return told
 
 

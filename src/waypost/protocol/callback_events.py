@@ -1,6 +1,7 @@
 """What a customer receives about its templates, account and phones, and the names under which it subscribes to that."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from waypost.protocol.callback_json import as_text, read_object, write
 
@@ -38,6 +39,11 @@ def subscription_of(name: str) -> str:
     return _SPELLINGS.get(plain, plain)
 
 
+def read_event(value: str | bytes) -> Mapping[str, Any]:
+    """Read the `value` of a change of Meta's, once for however many callbacks."""
+    return read_object(value)
+
+
 def event_field(field: str, value: str | bytes | Mapping[str, object]) -> str:
     """Return the field that an event belongs to by its content.
 
@@ -49,13 +55,15 @@ def event_field(field: str, value: str | bytes | Mapping[str, object]) -> str:
     return field
 
 
-def event_body(field: str, value: str | bytes, *, business_phone: str | None, waba_id: str, time_s: int) -> bytes:
+def event_body(
+    field: str, value: str | bytes | Mapping[str, object], *, business_phone: str | None, waba_id: str, time_s: int
+) -> bytes:
     """Return the callback of a template, account or phone event: `{field, value}`.
 
-    The value is Meta's with the business phone (one callback for each number, None where none is meant), the WABA and
-    the time in seconds added, and the template's id as a string.
+    The value is Meta's, as text or as read before, with the business phone (one callback for each number, None where
+    none is meant), the WABA and the time in seconds added, and the template's id as a string.
     """
-    members = read_object(value)
+    members = value if isinstance(value, Mapping) else read_object(value)
     told: dict[str, object] = {"business_phone": business_phone}
     told |= {name: member for name, member in members.items() if name not in ("business_phone", "time", "wabaId")}
     if "message_template_id" in members:

@@ -9,51 +9,54 @@ from decimal import Decimal
 from typing import Any
 
 from waypost.model import Noun
-from waypost.protocol.callback_bodies import CDR_SERVICE, UPLINK, contacts_told, cost, message_envelope
-from waypost.protocol.callback_json import as_number, as_object, as_text, as_whole, read_object, write
+from waypost.protocol.callback_bodies import CDR_SERVICE, UPLINK, contacts_told, cost, message_envelope, seconds_text
+from waypost.protocol.callback_json import as_number, as_object, as_text, as_whole, read, read_object, write
 
 # Meta documents seconds and has sent milliseconds; no time in seconds reaches this before the year 5138.
 FIRST_MILLISECONDS = 10**11
 UNKNOWN = "unknown"  # Meta's own word for a message that it could not put into words
+MAX_REFERENCE_CHARS = 512
 _MEDIA = frozenset({"image", "video", "audio", "voice", "document", "sticker"})
 _NO_WIRE_IDS: Mapping[str, str] = {}
 
 
 class Inbound(Noun, frozen=True, kw_only=True):
-    """The inbound messages of one change of a webhook, read once for however many callbacks."""
+    """One inbound message, read once for however many callbacks."""
 
-    messages: tuple[dict[str, Any], ...]
+    message: dict[str, Any]
     contacts: tuple[dict[str, object], ...]
     metadata: dict[str, str]
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Meta's ids of the messages, in their order; "" for one that has none."""
-        return tuple(as_text(message.get("id")) or "" for message in self.messages)
+    received_at_ms: int
 
     @property
     def references(self) -> frozenset[str]:
-        """Meta's ids of the messages that these reply or react to."""
-        found = (as_text(place.get(name)) for message in self.messages for place, name in _references(message))
-        return frozenset(meta_id for meta_id in found if meta_id)
+        """Meta's ids of the messages that it replies or reacts to."""
+        found = (as_text(place.get(name)) for place, name in _references(self.message))
+        return frozenset(
+            meta_id
+            for meta_id in found
+            if meta_id and len(meta_id) <= MAX_REFERENCE_CHARS and meta_id.isascii() and meta_id.isprintable()
+        )
 
 
-def read_inbound(value: str | bytes) -> Inbound:
-    """Read the `value` of a change of Meta's field `messages`; what is no message keeps its place, as an empty one."""
-    members = read_object(value)
-    messages = members.get("messages")
-    metadata = as_object(members.get("metadata"))
-    texts = {name: as_text(metadata.get(name)) for name in ("display_phone_number", "phone_number_id")}
+def read_inbound(
+    message: str | bytes, *, contacts: str | bytes, metadata: Mapping[str, str | None], received_at_ms: int
+) -> Inbound:
+    """Read one of the `messages` of Meta's field of that name.
+
+    `contacts` are those of its sender, `metadata` the business phone as Meta names it; a message without a time that
+    can be read was written when it was received.
+    """
     return Inbound(
-        messages=tuple(as_object(message) for message in messages) if isinstance(messages, list) else (),
-        contacts=tuple(contacts_told(members.get("contacts"))),
-        metadata={name: text for name, text in texts.items() if text is not None},
+        message=read_object(message),
+        contacts=tuple(contacts_told(read(contacts))),
+        metadata={name: text for name, text in metadata.items() if text is not None},
+        received_at_ms=received_at_ms,
     )
 
 
 def inbound_body(
-    value: str | bytes | Inbound,
-    index: int,
+    inbound: Inbound,
     *,
     waba_id: str,
     app_id: int,
@@ -61,24 +64,23 @@ def inbound_body(
     currency: str | None = None,
     wire_ids: Mapping[str, str] = _NO_WIRE_IDS,
 ) -> bytes:
-    """Return the callback of one inbound message: the `index`-th of a change, given as text or as read before.
+    """Return the callback of one inbound message.
 
     `contacts` is never empty: where Meta sent none it is made from the sender. With a `currency` there is a `cost` of
     0. `wire_ids` gives, by Meta's id, the id under which the customer knows a message it sent: what the inbound
     message replies or reacts to is named by that, and Meta's id stands beside it as `meta_message_id`.
     """
-    inbound = value if isinstance(value, Inbound) else read_inbound(value)
-    message = inbound.messages[index] if 0 <= index < len(inbound.messages) else {}
     envelope = message_envelope(
         app_id=app_id, business_phone=business_phone, waba_id=waba_id, metadata=inbound.metadata
     )
-    told = _told(message, wire_ids)
+    told = _told(inbound, wire_ids)
     if currency is not None:
         told["cost"] = cost(str(told["id"]), Decimal(0), currency, cdr_type=CDR_SERVICE, direction=UPLINK)
-    return write(envelope | {"contacts": _contacts(inbound, message), "messages": [told]})
+    return write(envelope | {"contacts": inbound.contacts or [_sender(inbound.message)], "messages": [told]})
 
 
-def _told(message: Mapping[str, Any], wire_ids: Mapping[str, str]) -> dict[str, object]:
+def _told(inbound: Inbound, wire_ids: Mapping[str, str]) -> dict[str, object]:
+    message = inbound.message
     kind = as_text(message.get("type")) or UNKNOWN
     members = dict(message)
     if kind == "audio" and as_object(members.get("audio")).get("voice") is True:
@@ -98,7 +100,7 @@ def _told(message: Mapping[str, Any], wire_ids: Mapping[str, str]) -> dict[str, 
     told: dict[str, object] = {
         "from": as_text(message.get("from")) or "",
         "id": as_text(message.get("id")) or "",
-        "timestamp": _seconds(message.get("timestamp")),
+        "timestamp": _seconds(message.get("timestamp"), inbound.received_at_ms),
         "type": kind,
     }
     return told | {name: member for name, member in members.items() if name not in told and name != "cost"}
@@ -116,21 +118,17 @@ def _references(message: Mapping[str, Any]) -> list[tuple[dict[str, Any], str]]:
     return [(place, name) for place, name in places if name in place]
 
 
-def _seconds(timestamp: object) -> str | None:
+def _seconds(timestamp: object, received_at_ms: int) -> str:
     at = as_whole(timestamp)
     if at is None or at < 0:
-        return None
-    return str(at // 1000 if at >= FIRST_MILLISECONDS else at)
+        return seconds_text(received_at_ms)
+    return seconds_text(at if at >= FIRST_MILLISECONDS else at * 1000)
 
 
-def _contacts(inbound: Inbound, message: Mapping[str, object]) -> list[dict[str, object]]:
-    """Return who wrote: the contacts with the sender's ids, else the only contact of the only message, else the ids."""
-    ids = {"wa_id": as_text(message.get("from")), "user_id": as_text(message.get("from_user_id"))}
-    fitting = [
-        contact
-        for contact in inbound.contacts
-        if any(found is not None and contact.get(name) == found for name, found in ids.items())
-    ]
-    if not fitting and len(inbound.contacts) == len(inbound.messages) == 1:
-        fitting = list(inbound.contacts)
-    return fitting or [{**ids, "wa_id": ids["wa_id"] or ""}]
+def _sender(message: Mapping[str, object]) -> dict[str, object]:
+    """Make a contact from what a message says of its sender."""
+    return {
+        "wa_id": as_text(message.get("from")) or "",
+        "user_id": as_text(message.get("from_user_id")),
+        "parent_user_id": as_text(message.get("from_parent_user_id")),
+    }

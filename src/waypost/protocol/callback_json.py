@@ -3,11 +3,12 @@
 Clean means: compact UTF-8 without a byte order mark, no null anywhere, every string whole, every number finite.
 """
 
-import json
 import math
 from typing import Any
 
 import msgspec
+
+from waypost.protocol.damaged_json import read_damaged
 
 MAX_DEPTH = 50  # Meta nests six levels; what is deeper is left out, so that no document can exhaust the stack
 MAX_NUMBER_BITS = 128  # what is larger is no number that a receiver could read
@@ -19,15 +20,15 @@ _encoder = msgspec.json.Encoder()
 def read(text: str | bytes) -> Any:
     """Return a JSON document, or None where the text is none.
 
-    Half surrogate pairs, broken UTF-8 and numbers without a value are no reason to lose the rest: `write` mends them.
+    A part that is damaged is no reason to lose the rest: it is None, or text that `write` mends.
     """
     try:
         return msgspec.json.decode(text)
     except (ValueError, RecursionError):
         pass
     try:
-        return json.loads(text if isinstance(text, str) else text.decode(errors="replace"))
-    except (ValueError, RecursionError):
+        return read_damaged(text)
+    except ValueError:
         return None
 
 

@@ -125,6 +125,25 @@ class InboundCallback(Envelope, frozen=True, kw_only=True):
     messages: tuple[InboundMessage, ...]
 
 
+class Call(Lenient, frozen=True, kw_only=True, rename={"caller": "from"}):
+    """One call that has ended; its times are strings of seconds since 1970."""
+
+    call_id: str
+    caller: str = ""
+    to: str = ""
+    start_time: str | None = None
+    end_time: str | None = None
+    call_duration: int | None = None
+    end_direction: int | None = None
+    end_reason: str | None = None
+
+
+class CallsCallback(Envelope, frozen=True, kw_only=True):
+    """Calls that have ended; a gateway puts one in each callback."""
+
+    calls: tuple[Call, ...]
+
+
 class EventCallback(Lenient, frozen=True, kw_only=True):
     """Something about a template, the account or a phone: `field` names it, `value` says it."""
 
@@ -138,7 +157,7 @@ class EventCallback(Lenient, frozen=True, kw_only=True):
         return number if isinstance(number, str) else None
 
 
-Parsed = StatusCallback | InboundCallback | EventCallback
+Parsed = StatusCallback | InboundCallback | CallsCallback | EventCallback
 
 
 def verify_nxcloud(headers: Mapping[str, str], body: bytes, secrets: str | Mapping[str, str]) -> bool:
@@ -172,8 +191,8 @@ def verify_standard(
 def parse(body: bytes | str) -> Parsed:
     """Return the typed event of a callback; raise `CallbackInvalid` where it is none, and nothing else.
 
-    As in NxCloud's callbacks the array that is there and not empty decides: `statuses` or `messages`; an event has
-    `field` and `value` instead.
+    As in NxCloud's callbacks the array that is there and not empty decides: `statuses`, `messages` or `calls`; an event
+    has `field` and `value` instead.
     """
     try:
         shape = _SHAPE.decode(body)
@@ -181,18 +200,21 @@ def parse(body: bytes | str) -> Parsed:
             return _STATUS.decode(body)
         if shape.messages:
             return _with_members(_INBOUND.decode(body), shape.messages)
+        if shape.calls:
+            return _CALLS.decode(body)
         if shape.field is not None:
             return _EVENT.decode(body)
     except RecursionError:
         raise CallbackInvalid("the body is nested too deeply") from None
     except ValueError as problem:
         raise CallbackInvalid(str(problem)) from None
-    raise CallbackInvalid("the body has none of statuses, messages and field")
+    raise CallbackInvalid("the body has none of statuses, messages, calls and field")
 
 
 class _Shape(Lenient, frozen=True, kw_only=True):
     statuses: tuple[Any, ...] | None = None
     messages: tuple[Any, ...] | None = None
+    calls: tuple[Any, ...] | None = None
     field: str | None = None
 
 
@@ -203,6 +225,7 @@ class _Framed(Envelope, frozen=True, kw_only=True):
 _SHAPE = msgspec.json.Decoder(_Shape)
 _STATUS = msgspec.json.Decoder(StatusCallback)
 _INBOUND = msgspec.json.Decoder(_Framed)
+_CALLS = msgspec.json.Decoder(CallsCallback)
 _EVENT = msgspec.json.Decoder(EventCallback)
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 from waypost.model import (
     Attempt,
     AttemptOutcome,
+    AuditEntry,
     Callback,
     CallbackDraft,
     CallbackKind,
@@ -88,11 +89,13 @@ class DueEndpoint(Noun, frozen=True, kw_only=True):
 class CallbackFilter(Noun, frozen=True, kw_only=True):
     """Which callbacks are meant; every member that is given must fit.
 
-    `since_ms` (inclusive) and `until_ms` (exclusive) are about the creation.
+    `since_ms` (inclusive) and `until_ms` (exclusive) are about the creation; with the state `abandoned`, about when it
+    was given up.
     """
 
     ids: tuple[str, ...] | None = None
     state: CallbackState | None = None
+    settled: bool = False  # only those that are done or abandoned
     kind: CallbackKind | None = None
     account: str | None = None
     appkey: str | None = None
@@ -105,6 +108,13 @@ class CallbackPage(Noun, frozen=True, kw_only=True):
     """One page of callbacks, oldest first, and the cursor of the next one (None at the end)."""
 
     callbacks: tuple[Callback, ...]
+    next_cursor: str | None
+
+
+class Replayed(Noun, frozen=True, kw_only=True):
+    """One portion of a replay: the endpoint of each callback, and where the next one begins (None: nothing is left)."""
+
+    endpoints: tuple[str, ...]
     next_cursor: str | None
 
 
@@ -204,10 +214,11 @@ class Store(Protocol):
     ) -> tuple[Callback, ...]:
         """Lease due callbacks of one endpoint, earliest due first; their due time becomes the lease's end.
 
-        A callback of a message is passed over while another of the same message and URL with a lower rank is still due
-        and this one was created less than `order_wait_ms` ago; it becomes due again when that one is settled, or at the
-        end of its wait. Callbacks of one message that are equally ranked (group participants) don't wait for each
-        other. One claim passes over no more than 1,000: then it may return fewer than are due, and `next_due` says so.
+        A callback of a message is passed over while another of the same message and URL with a lower rank is still due,
+        for `order_wait_ms` from the first claim that did so (since its last replay); it becomes due again when that one
+        is settled, or at the end of its wait. Callbacks of one message that are equally ranked (group participants)
+        don't wait for each other. One claim passes over no more than 1,000: then it may return fewer than are due, and
+        `next_due` says so.
         Raises `ValueError` for a lease that ends before it begins.
         """
 
@@ -225,18 +236,29 @@ class Store(Protocol):
         A callback that was replayed is as old as its replay.
         """
 
-    async def callbacks(self, wanted: CallbackFilter, *, limit: int, cursor: str | None) -> CallbackPage:
-        """Return callbacks oldest first."""
+    async def callbacks(self, *wanted: CallbackFilter, limit: int, cursor: str | None) -> CallbackPage:
+        """Return callbacks that fit one of the filters, oldest first, as they all are at one moment."""
 
     async def count_callbacks(self, wanted: CallbackFilter) -> int:
         """Return how many callbacks fit: the preview of a replay."""
 
-    async def replay_callbacks(self, wanted: CallbackFilter, *, now_ms: int, limit: int) -> tuple[str, ...]:
-        """Make settled callbacks that fit due again now, their attempts counted on; return the endpoint of each.
+    async def count_waiting(self) -> int:
+        """Return how many callbacks wait; the cost grows with them, but nobody else waits for it."""
 
-        Oldest first, and only what was settled by `now_ms`: whoever repeats the call with the same time until nothing
-        comes back has replayed each once.
+    async def replay_callbacks(
+        self, wanted: CallbackFilter, *, now_ms: int, limit: int, cursor: str | None, audit_id: str
+    ) -> Replayed:
+        """Make callbacks that fit due now, their attempts counted on, and count them in an audit entry.
+
+        Oldest first from the cursor on, and only what was created by `now_ms`. What waits is taken too, also in a pause
+        or under a lease; so whoever pushes has to know what is under way.
         """
+
+    async def begin_audit(self, *, who: str, action: str, selection: str) -> str:
+        """Write an audit entry, before what it tells of is done, and return its id; the last 500 are kept."""
+
+    async def audit(self, *, limit: int) -> tuple[AuditEntry, ...]:
+        """Return audit entries, newest first."""
 
     async def attempts(self, callback_id: str) -> tuple[Attempt, ...]:
         """Return the kept attempts of a callback, oldest first."""
@@ -252,6 +274,12 @@ class Store(Protocol):
 
     async def resolve_meta_id(self, account: str, phone_number_id: str, any_id: str) -> str | None:
         """Return Meta's id for any of a message's three ids within an account and phone, or None if unknown."""
+
+    async def wire_ids(self, account: str, phone_number_id: str, meta_ids: tuple[str, ...]) -> dict[str, str]:
+        """Return, by Meta's id, the id under which the customer knows a message (`Message.wire_id`).
+
+        Only within an account and phone: what is unknown there, or another account's, is left out.
+        """
 
     async def statuses(self, message_id: str) -> tuple[StatusRecord, ...]:
         """Return the status events of a message, oldest first."""

@@ -121,6 +121,13 @@ WHERE id IN (
 AND account = :account AND phone_number_id = :phone_number_id AND meta_message_id IS NOT NULL
 ORDER BY id DESC LIMIT 1;
 
+-- name: wire_ids
+-- Under which ids an account knows the messages that carry these Meta ids on a phone.
+SELECT meta_id.meta_id, COALESCE(message.cus_message_id, message.id)
+FROM meta_id JOIN message ON message.id = meta_id.message_id
+WHERE meta_id.meta_id IN (SELECT value FROM json_each(:meta_ids))
+  AND meta_id.phone_number_id = :phone_number_id AND meta_id.account_id = :account;
+
 -- === work ===
 
 -- name: enter_work

@@ -8,8 +8,18 @@ from typing import TypeVar
 import msgspec
 
 from waypost.clock import Clock
-from waypost.model import Attempt, AttemptOutcome, Callback, CallbackDraft, Message, Outcome, State, StatusRecord
-from waypost.store import attempts, deliveries, judging, outbox_rows, purging, transactions
+from waypost.model import (
+    Attempt,
+    AttemptOutcome,
+    AuditEntry,
+    Callback,
+    CallbackDraft,
+    Message,
+    Outcome,
+    State,
+    StatusRecord,
+)
+from waypost.store import attempts, audit, deliveries, judging, outbox_rows, purging, transactions
 from waypost.store.base import (
     Accepted,
     CallbackFilter,
@@ -17,6 +27,7 @@ from waypost.store.base import (
     DueEndpoint,
     Judgement,
     Page,
+    Replayed,
     Resend,
     Store,
     StoreUnavailable,
@@ -160,16 +171,37 @@ class SqliteStore(Store):
             lambda session: deliveries.abandon(session, endpoint, created_before_ms, now_ms, limit),
         )
 
-    async def replay_callbacks(self, wanted: CallbackFilter, *, now_ms: int, limit: int) -> tuple[str, ...]:
+    async def replay_callbacks(
+        self, wanted: CallbackFilter, *, now_ms: int, limit: int, cursor: str | None, audit_id: str
+    ) -> Replayed:
         # Looked up beside the writer, which decides once more: a search may be long, and nobody should wait for it.
-        found = await self._walk(lambda session: outbox_rows.settled_ids(session, wanted, now_ms, limit))
-        return await self._writer.run("replay_commit", lambda session: deliveries.revive(session, found, now_ms))
+        found = await self._walk(lambda session: outbox_rows.ids(session, wanted, now_ms, limit, cursor))
+        if not found:
+            return Replayed(endpoints=(), next_cursor=None)
+        endpoints = await self._writer.run(
+            "replay_commit", lambda session: deliveries.revive(session, wanted, found, now_ms, audit_id)
+        )
+        return Replayed(endpoints=endpoints, next_cursor=found[-1])
 
-    async def callbacks(self, wanted: CallbackFilter, *, limit: int, cursor: str | None) -> CallbackPage:
-        return await self._walk(lambda session: outbox_rows.page(session, wanted, limit, cursor))
+    async def begin_audit(self, *, who: str, action: str, selection: str) -> str:
+        made = AuditEntry(
+            id=self._clock.uuid7_hex(), at_ms=self._clock.now_ms(), who=who, action=action, selection=selection
+        )
+        await self._writer.run("audit_commit", lambda session: audit.begin(session, made))
+        return made.id
+
+    async def audit(self, *, limit: int) -> tuple[AuditEntry, ...]:
+        return tuple(map(audit.entry_of, await self._rows("audit", limit=limit)))
+
+    async def callbacks(self, *wanted: CallbackFilter, limit: int, cursor: str | None) -> CallbackPage:
+        return await self._walk(lambda session: outbox_rows.page_of_any(session, wanted, limit, cursor))
 
     async def count_callbacks(self, wanted: CallbackFilter) -> int:
         return await self._walk(lambda session: outbox_rows.count(session, wanted))
+
+    async def count_waiting(self) -> int:
+        ((number,),) = await self._walk(lambda session: session.rows("count_waiting"))
+        return msgspec.convert(number, int)
 
     async def attempts(self, callback_id: str) -> tuple[Attempt, ...]:
         return tuple(map(outbox_rows.attempt_of, await self._rows("attempts", callback_id=callback_id)))
@@ -193,6 +225,15 @@ class SqliteStore(Store):
             "meta_id_of", key=_cus_key(any_id), **within
         )
         return str(rows[0][0]) if rows else None
+
+    async def wire_ids(self, account: str, phone_number_id: str, meta_ids: tuple[str, ...]) -> dict[str, str]:
+        rows = await self._rows(
+            "wire_ids",
+            account=account,
+            phone_number_id=phone_number_id,
+            meta_ids=msgspec.json.encode(meta_ids).decode(),
+        )
+        return dict(msgspec.convert(rows, list[tuple[str, str]]))
 
     async def statuses(self, message_id: str) -> tuple[StatusRecord, ...]:
         return tuple(map(status_record_of, await self._rows("statuses", message_id=message_id)))
