@@ -13,7 +13,8 @@ from waypost.clock import Clock
 from waypost.data_dir import DataDir
 from waypost.gateway.attempt import Attempts, SendLimits
 from waypost.gateway.checkup import Checkup, Finding
-from waypost.gateway.deliver import Deliverer, PushLimits
+from waypost.gateway.deliver import Deliverer
+from waypost.gateway.endpoints import PushLimits
 from waypost.gateway.judge import Judge
 from waypost.gateway.outbox import Outbox
 from waypost.gateway.registry import Change, Registry

@@ -77,6 +77,8 @@ class Metrics:
         self.callback_seconds = Histogram(
             "waypost_callback_seconds", "Time of one attempt to push.", buckets=_SECONDS, registry=self.registry
         )
+        self.callbacks_due = Gauge("waypost_callbacks_due", "Callbacks that wait.", registry=self.registry)
+        self.endpoints_down = Gauge("waypost_endpoints_down", "Endpoints that are only probed.", registry=self.registry)
         self.in_flight = Gauge("waypost_in_flight", "Messages between journal and answer.", registry=self.registry)
         self.unsettled = Gauge("waypost_unsettled", "Messages whose outcome is unknown.", registry=self.registry)
 

@@ -236,13 +236,30 @@ class OrderSuite:
         clock.wall_ms += 1
         assert await outlet.statuses() == ["delivered"]
 
+    async def test_the_wait_begins_when_the_first_of_them_could_have_gone(
+        self, store: Store, clock: SteppedClock, outlet: Outlet
+    ) -> None:
+        row = await taken(store, clock)
+        await report(store, clock, row, "sent", "delivered", "read")
+        clock.wall_ms += 10 * ORDER_WAIT_MS  # the gateway was down
+        sent = await outlet.one()
+        assert sent.status == "sent"
+        await outlet.refuse(sent)
+        assert await outlet.claim() == ()
+        clock.wall_ms += RETRY_MS
+        assert await outlet.drain() == ["sent", "delivered", "read"]
+
     async def test_later_one_that_has_waited_retries_alone(
         self, store: Store, clock: SteppedClock, outlet: Outlet
     ) -> None:
         row = await taken(store, clock)
         await report(store, clock, row, "sent", "delivered")
+        sent = await outlet.one()
+        tomorrow = clock.now_ms() + DAY_MS
+        await store.record_attempts((outlet.outcome(sent, CallbackState.DUE, 500, tomorrow),))
         clock.wall_ms += ORDER_WAIT_MS
-        sent, delivered = await outlet.claim()
+        delivered = await outlet.one()
+        assert delivered.status == "delivered"
         await outlet.refuse(delivered)
         await outlet.accept(sent)
         assert await outlet.claim() == (), "what is to be tried later isn't due because the earlier was accepted"

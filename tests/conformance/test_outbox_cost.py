@@ -143,25 +143,40 @@ def test_giving_up_walks_only_what_is_old(session: Session) -> None:
     assert max(cost) < 2 * min(cost)
 
 
+def test_a_replay_of_what_waits_costs_by_the_portion(session: Session) -> None:
+    fill(session, DEAD, MANY)
+    wanted = CallbackFilter(state=CallbackState.DUE)
+    found: list[str] = []
+    first = steps(session, lambda: found.extend(outbox_rows.ids(session, wanted, NOW_MS, 100, None)))
+    middle = f"{NOW_MS - 60_000 + MANY // 8192:012x}"
+    later = steps(session, lambda: found.extend(outbox_rows.ids(session, wanted, NOW_MS, 100, middle)))
+    assert len(set(found)) == 200
+    assert later < 2 * first  # not the fifty thousand that were passed by
+
+
 @pytest.mark.parametrize(
     ("wanted", "found_by"),
     [
         (CallbackFilter(ids=("a",)), "(id=?)"),
-        (CallbackFilter(state=CallbackState.DUE), "(id=?)"),
+        (CallbackFilter(state=CallbackState.DUE), "work"),
+        (CallbackFilter(state=CallbackState.DUE, ids=("a",)), "(id=?)"),
+        (CallbackFilter(state=CallbackState.DUE, message_id="wamid.1"), "callback_message (message_id=?)"),
         (CallbackFilter(state=CallbackState.ABANDONED, account="acme"), "callback_abandoned"),
-        (CallbackFilter(state=CallbackState.ABANDONED, since_ms=NOW_MS), "callback_abandoned (id>?)"),
+        (CallbackFilter(state=CallbackState.ABANDONED, since_ms=NOW_MS), "callback_abandoned"),
         (CallbackFilter(message_id="wamid.1", state=CallbackState.DONE), "callback_message (message_id=?)"),
         (CallbackFilter(since_ms=NOW_MS, appkey="app"), "(id>?)"),
-        (CallbackFilter(kind=CallbackKind.EVENT, appkey="app", since_ms=NOW_MS), "callback_event (appkey=? AND id>?)"),
+        *(
+            (CallbackFilter(kind=kind, appkey="app", since_ms=NOW_MS), f"callback_{kind} (appkey=? AND id>?)")
+            for kind in CallbackKind
+        ),
     ],
     ids=lambda value: "" if isinstance(value, str) else ",".join(k for k, v in _given(value).items() if v is not None),
 )
-@pytest.mark.parametrize("further", [{}, {"after": "x"}, {"settled_by_ms": 0}], ids=["first page", "page", "replay"])
+@pytest.mark.parametrize("further", [{}, {"after": "x"}, {"made_by_ms": 0}], ids=["first page", "page", "replay"])
 def test_list_walks_no_more_than_it_must(
     path: Path, wanted: CallbackFilter, found_by: str, further: dict[str, str | int]
 ) -> None:
-    where, _ = outbox_rows.conditions(wanted, **further)
-    sql = f"SELECT * FROM callback WHERE {where} ORDER BY id LIMIT 10"
+    sql, _ = outbox_rows.statement("*", wanted, "LIMIT 10", **further)
     connection = apsw.Connection(str(path))
     values = dict.fromkeys(re.findall(r":(\w+)", sql), "")
     plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()]

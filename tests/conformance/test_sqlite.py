@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.any_filter_suite import AnyFilterSuite
 from tests.conformance.attempt_suite import AbandonSuite, AttemptSuite
 from tests.conformance.claim_suite import ClaimSuite
 from tests.conformance.journal_rows import SteppedClock
@@ -12,7 +13,7 @@ from tests.conformance.judging_suite import JudgeableSuite, JudgementSuite, Over
 from tests.conformance.lookup_suite import LookupSuite, PurgeSuite
 from tests.conformance.outbox_rows import Outlet, draft
 from tests.conformance.outbox_suite import EnteringSuite, OrderSuite
-from tests.conformance.replay_suite import ListSuite, ReplaySuite
+from tests.conformance.replay_suite import AuditSuite, ListSuite, ReplaySuite
 from tests.conformance.resend_suite import ResendSuite
 from tests.conformance.settling_suite import OpaqueSuite, TokenSuite
 from tests.conformance.status_suite import StatusSuite
@@ -90,4 +91,10 @@ class TestAbandoning(AbandonSuite): ...
 class TestReplay(ReplaySuite): ...
 
 
+class TestAudit(AuditSuite): ...
+
+
 class TestCallbackLists(ListSuite): ...
+
+
+class TestAnyFilter(AnyFilterSuite): ...

@@ -15,9 +15,10 @@ from tests.fault.process import steady_port
 from tests.fault.reckoning import until
 from tests.flow.test_meta_webhook import post, status
 from tests.harness import PHONE_ID, TENANTS, WABA, Control, Customer, Gateway, ShiftableClock, connect, text_message
-from tests.receiver import ENDLESS, HANG, RESET, Receiver
+from tests.receiver import ENDLESS, HANG, RESET, Received, Receiver
 from waypost.gateway import retries
-from waypost.gateway.deliver import OPEN_AFTER, PROBE_EVERY_MS, PushLimits
+from waypost.gateway.deliver import ORDER_WAIT_MS
+from waypost.gateway.endpoints import OPEN_AFTER, PROBE_EVERY_MS, PushLimits
 from waypost.gateway.tenant_file import read
 
 HOUR_S, DAY_S = 3600, 86_400
@@ -168,6 +169,58 @@ async def test_a_receiver_that_was_down_for_days_misses_nothing(days: int, desk:
     assert {name: sorted(map(str, values)) for name, values in told(receiver).items()} == {
         name: sorted(ORDER) for name in messages
     }
+
+
+async def test_a_receiver_that_restarts_gets_everything_within_two_minutes(desk: Open, clock: ShiftableClock) -> None:
+    port, receiver = steady_port(), Receiver()
+    names = [f"m{index}" for index in range(OPEN_AFTER + 2)]
+    async with desk() as opened:
+        for name in names:
+            await opened.send_and_report(name, f"http://127.0.0.1:{port}", "sent")
+        await opened.until_logged("endpoint_down")
+        await receiver.start(port)
+        try:
+            clock.advance(61)
+            await opened.until_logged("endpoint_back")
+            clock.advance(30)  # at most, until the next try of any
+            await opened.until_count("done", len(names))
+        finally:
+            await receiver.stop()
+    assert told(receiver) == {name: ["sent"] for name in names}
+
+
+class NoClaims:
+    """A journal that can't be claimed from, so that nothing is pushed."""
+
+    def before(self, name: str) -> None:
+        if name == "claim_commit":
+            raise apsw.FullError("database or disk is full")
+
+
+async def test_order_is_kept_though_the_gateway_was_down_longer_than_statuses_wait_for_each_other(
+    desk: Open, receiver: Receiver, clock: ShiftableClock
+) -> None:
+    names = [f"m{index}" for index in range(5)]
+    async with desk(effects=NoClaims()) as opened:
+        for name in names:
+            await opened.send_and_report(name, receiver.url, *ORDER)
+    assert receiver.received == []
+    clock.advance(10 * ORDER_WAIT_MS / 1000)
+    refused: set[str] = set()
+
+    def answer(item: Received) -> int:
+        if item.status == "sent" and item.path not in refused:
+            refused.add(item.path)
+            return 500
+        return 200
+
+    receiver.answer = answer
+    async with desk() as opened:
+        await opened.until_attempts(len(names))
+        assert receiver.statuses() == ["sent"] * len(names), "the others wait for it"
+        clock.advance(RETRY_S)
+        await opened.until_count("done", len(names) * len(ORDER))
+    assert told(receiver) == dict.fromkeys(names, ORDER)
 
 
 async def test_an_endpoint_with_thousands_due_that_hangs_is_overtaken_by_everything_else(

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from tests.conformance.outbox_rows import ENDPOINT, LEASE_MS, Outlet, draft, inb
 from waypost.model import CallbackDraft, CallbackState, Message, State, StatusEvent
 from waypost.store.base import CallbackFilter, StoreUnavailable
 from waypost.store.database_file import check_file
-from waypost.store.sqlite import SqliteStore
+from waypost.store.session import Session
+from waypost.store.sqlite import Result, SqliteStore
 from waypost.store.writer import Effects
 
 EVERY = CallbackFilter()
@@ -112,16 +113,60 @@ async def test_replay_and_giving_up_whose_commit_fails_change_nothing(
         done, _ = await outlet.claim()
         await outlet.accept(done)
         now = clock.now_ms() + 1
+        audit_id = await outlet.store.begin_audit(who="admin", action="replay", selection="{}")
 
-        async def act() -> object:
+        async def act() -> int:
             if effect == "replay_commit":
-                return await outlet.store.replay_callbacks(EVERY, now_ms=now, limit=9)
+                settled = CallbackFilter(settled=True)
+                portion = await outlet.store.replay_callbacks(
+                    settled, now_ms=now, limit=9, cursor=None, audit_id=audit_id
+                )
+                return len(portion.endpoints)
             return await outlet.store.abandon_callbacks(ENDPOINT, created_before_ms=now, now_ms=now, limit=9)
 
         with pytest.raises(StoreUnavailable, match="disk is full"):
             await act()
         assert await states(outlet) == [("done", 1), ("due", 0)]
-        assert await act() in ((ENDPOINT,), 1)
+        assert [entry.affected for entry in await outlet.store.audit(limit=9)] == [0]
+        assert await act() == 1
+
+
+class Overtaken(SqliteStore):
+    """A journal in which something happens between a search and what follows from it."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def _walk(self, work: Callable[[Session], Result]) -> Result:
+        found = await super()._walk(work)
+        if self.meanwhile is not None:
+            act, self.meanwhile = self.meanwhile, None
+            await act()
+        return found
+
+
+@pytest.mark.parametrize("wanted", [CallbackFilter(state=CallbackState.DUE), CallbackFilter(settled=True)])
+async def test_what_is_settled_or_replayed_while_a_replay_searches_is_left_alone(
+    path: Path, clock: SteppedClock, wanted: CallbackFilter
+) -> None:
+    store = Overtaken(path, clock, draft=draft)
+    await store.open()
+    outlet = Outlet(store, clock)
+    await store.record_webhook(post(clock, inbound()))
+    (callback,) = await outlet.claim()
+    audit_id = await store.begin_audit(who="admin", action="replay", selection="{}")
+
+    async def replay(wanted: CallbackFilter) -> int:
+        portion = await store.replay_callbacks(wanted, now_ms=clock.now_ms(), limit=9, cursor=None, audit_id=audit_id)
+        return len(portion.endpoints)
+
+    if wanted.settled:
+        await outlet.accept(callback)
+        store.meanwhile = lambda: replay(EVERY)
+    else:
+        store.meanwhile = lambda: outlet.accept(callback)
+    assert await replay(wanted) == 0
+    assert [entry.affected for entry in await store.audit(limit=9)] == [int(wanted.settled)]
+    await store.close()
 
 
 # --- one caller's values are wrong ---------------------------------------------------------------------------------

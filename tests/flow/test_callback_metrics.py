@@ -1,6 +1,8 @@
 """`/metrics` tells how callbacks fare, in agreement with the journal."""
 
 import asyncio
+import math
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,7 +25,12 @@ from tests.harness import (
 )
 from tests.receiver import Receiver
 from waypost.gateway import retries
-from waypost.gateway.deliver import OPEN_AFTER, PROBE_EVERY_MS
+from waypost.gateway.endpoints import OPEN_AFTER, PROBE_EVERY_MS
+from waypost.gateway.send import Sender
+from waypost.store.sqlite import SqliteStore
+from waypost.telemetry import Metrics
+from waypost.web import health
+from waypost.web.health import Health
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ async def measured(gateway: Gateway) -> dict[str, float]:
         " ".join((sample.name.removeprefix("waypost_"), *sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-        if sample.name.startswith("waypost_callback") and "le" not in sample.labels
+        if sample.name.startswith(("waypost_callback", "waypost_endpoints")) and "le" not in sample.labels
     }
 
 
@@ -92,3 +99,51 @@ async def test_what_is_given_up_with_its_endpoint_counts_as_abandoned(
     abandoned = (await gateway.admin("GET", "callbacks?state=abandoned"))["callbacks"]
     assert len(abandoned) == number
     assert found["callbacks_total retried"] == found["callback_seconds_count"] == len(receiver.received)
+
+
+async def test_what_waits_and_what_is_down_can_be_watched(
+    customer: Customer, gateway: Gateway, receiver: Receiver, clock: ShiftableClock
+) -> None:
+    found = await measured(gateway)
+    assert (found["callbacks_due"], found["endpoints_down"]) == (0, 0)
+    receiver.answer = 500
+    for index in range(OPEN_AFTER):
+        await one_status(customer, gateway, f"m{index}", receiver.url)
+    found = await until(gateway, "endpoints_down", 1)
+    assert found["callbacks_due"] == OPEN_AFTER
+    receiver.answer = 200
+    await gateway.admin("POST", "callbacks/replay", {"state": "due"})
+    found = await until(gateway, "callbacks_due", 0)
+    assert found["endpoints_down"] == 0
+
+
+async def scraped(store: SqliteStore, clock: ShiftableClock) -> dict[str, float]:
+    checks = Health(store, Sender(store, None, clock), Metrics())  # type: ignore[arg-type]  # nothing is sent
+    answer = await checks.measure(None)  # type: ignore[arg-type]  # the request doesn't matter
+    families = text_string_to_metric_families(bytes(answer.body).decode())
+    return {sample.name: sample.value for family in families for sample in family.samples}
+
+
+async def test_what_can_not_be_counted_is_not_a_number(tmp_path: Path, clock: ShiftableClock) -> None:
+    store = SqliteStore(tmp_path / "never opened.db", clock)
+    found = await scraped(store, clock)
+    for name in ("waypost_unsettled", "waypost_callbacks_due"):
+        assert math.isnan(found[name])
+    assert found["waypost_in_flight"] == 0
+
+
+async def test_a_count_that_waits_behind_a_long_list_does_not_hold_up_the_other_metrics(
+    tmp_path: Path, clock: ShiftableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "COUNT_WITHIN_S", 0.2)
+    store = SqliteStore(tmp_path / "waypost.db", clock)
+    await store.open()
+    over = threading.Event()
+    long_list = asyncio.ensure_future(store._walk(lambda _: over.wait(WAIT_S)))
+    found = await scraped(store, clock)
+    assert math.isnan(found["waypost_callbacks_due"])
+    assert (found["waypost_unsettled"], found["waypost_in_flight"]) == (0, 0)
+    over.set()
+    await long_list
+    assert (await scraped(store, clock))["waypost_callbacks_due"] == 0
+    await store.close()

@@ -27,7 +27,8 @@ from tests.harness import (
 )
 from tests.receiver import Receiver
 from waypost.gateway import retries
-from waypost.gateway.deliver import OPEN_AFTER, ORDER_WAIT_MS, PROBE_EVERY_MS
+from waypost.gateway.deliver import ORDER_WAIT_MS
+from waypost.gateway.endpoints import OPEN_AFTER, PROBE_EVERY_MS
 from waypost.gateway.tenant_file import read
 from waypost.sdk.callbacks import verify_nxcloud, verify_standard
 

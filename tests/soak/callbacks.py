@@ -32,7 +32,7 @@ from tests.soak.traffic import wishes
 from tests.soak.trouble import Reaper
 from tests.soak.unsteady import UnsteadyReceiver
 from waypost.clock import Clock
-from waypost.gateway.deliver import PushLimits
+from waypost.gateway.endpoints import PushLimits
 from waypost.gateway.tenant_file import read
 from waypost.service import apply_offline
 from waypost.simulator import Simulator

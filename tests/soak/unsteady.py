@@ -6,7 +6,7 @@ import random
 from tests.receiver import RESET, Received, Receiver
 from tests.soak.callback_books import Arrival
 from waypost.clock import Clock
-from waypost.gateway.deliver import OPEN_AFTER
+from waypost.gateway.endpoints import OPEN_AFTER
 
 FAILS = 0.3
 HOW = (500, 503, 404, 204, 301, RESET)

@@ -9,7 +9,7 @@ SCHEDULE_S = (
     *(_MINUTE * number for number in (1, 5, 15, 30)),
     *(_HOUR * number for number in (1, 2, 4, 8, 12, 24, 24)),
 )
-HORIZON_S = sum(SCHEDULE_S)  # about 77 h
+HORIZON_S = sum(SCHEDULE_S)  # about 76 h
 JITTER = 0.2  # either way, so that what failed together does not come back together
 _RETRY_AFTER_STRETCH = 2  # a receiver may ask for up to twice the wait that is due anyway
 

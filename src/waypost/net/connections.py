@@ -2,8 +2,6 @@
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
 from functools import partial
 from typing import cast
 
@@ -16,14 +14,12 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from waypost.net.addresses import refusal
+from waypost.net.progress import Progress, current_progress
 
 MAX_RECEIVED_BYTES = 524_288  # of an answer with its head and framing
 MAX_ADDRESSES = 8  # of one name; with thousands, one push would knock at thousands of doors
-MAX_LOOKUPS = 16  # at a time, in threads of their own: a slow name server must not hold up the look-ups for Meta
-MAX_PER_HOST = 64  # connections, in use or kept
 MAX_KEPT = 256  # connections of all hosts; more serve one push each, so that many names can't use up all descriptors
 KEEP_ALIVE_S = 15.0
-DNS_CACHE_S = 10
 
 
 class AddressRefused(OSError):
@@ -55,49 +51,6 @@ class GuardedResolver(AbstractResolver):
     async def close(self) -> None:
         """Close the resolver behind this one."""
         await self._names.close()
-
-
-class SystemResolver(AbstractResolver):
-    """The system's resolver in a few threads of its own, each look-up with a time limit."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self._threads = ThreadPoolExecutor(MAX_LOOKUPS, thread_name_prefix="callback-dns")
-        self._timeout_s = timeout_s
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Look a name up; raises OSError if that fails or takes too long."""
-        look_up = partial(
-            socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-        )
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
-        except TimeoutError as error:
-            raise OSError(f"no answer from DNS within {self._timeout_s:g} s") from error
-        except ValueError as error:  # a label of more than 63 characters, a NUL
-            raise OSError("not a host name") from error
-        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-        return [
-            ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=0, flags=flags)
-            for kind, _, _, _, address in found
-        ]
-
-    async def close(self) -> None:
-        """Forget look-ups that wait; one under way ends by itself."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-class Progress:
-    """How far one push has come: whether it has its connection, and how many bytes came back."""
-
-    def __init__(self) -> None:
-        self.connected = False
-        self.received = 0
-
-
-current_progress: ContextVar[Progress] = ContextVar("current_progress")
 
 
 class _Wire(ResponseHandler):
@@ -133,10 +86,9 @@ class GuardedConnector(aiohttp.TCPConnector):
         super().__init__(
             resolver=resolver,
             socket_factory=partial(_open_socket, allow_private=allow_private),
-            limit=0,
-            limit_per_host=MAX_PER_HOST,
+            limit=0,  # whoever pushes has limits of its own; one here would be shared by all accounts
             keepalive_timeout=KEEP_ALIVE_S,
-            ttl_dns_cache=DNS_CACHE_S,
+            use_dns_cache=False,  # the resolver has one, in which no account waits for another's look-up
         )
         self._factory = cast("partial[ResponseHandler]", partial(_Wire, loop=asyncio.get_running_loop()))
         self._kept: set[_Wire] = set()

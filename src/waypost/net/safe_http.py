@@ -12,17 +12,11 @@ from yarl import URL
 
 from waypost.clock import Clock
 from waypost.model import Noun
-from waypost.net.connections import (
-    MAX_RECEIVED_BYTES,
-    AddressRefused,
-    GuardedConnector,
-    GuardedResolver,
-    Progress,
-    SystemResolver,
-    current_progress,
-)
+from waypost.net.connections import MAX_RECEIVED_BYTES, AddressRefused, GuardedConnector, GuardedResolver
+from waypost.net.lookups import Lookups, SystemResolver
+from waypost.net.progress import Progress, current_progress
+from waypost.protocol.rules import url_fault
 
-MAX_URL_CHARS = 8_192  # what common servers take as a request line
 MAX_ANSWER_BYTES = 65_536  # of the body; an honest receiver answers a few bytes, its error page some thousand
 MAX_EXCERPT_CHARS = 200
 MAX_ERROR_CHARS = 300  # an exception's text may quote what the other side sent
@@ -60,13 +54,14 @@ class SafeHttp:
         self._allow_private = allow_private
         self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
-        self._guard: GuardedResolver | None = None
+        self._lookups: Lookups | None = None
 
     async def start(self) -> None:
         """Open the connection pool; no connection is made yet."""
-        self._guard = GuardedResolver(self._resolver or SystemResolver(self._timeout_s), self._allow_private)
+        guard = GuardedResolver(self._resolver or SystemResolver(), self._allow_private)
+        self._lookups = Lookups(guard, self._clock)
         self._session = aiohttp.ClientSession(
-            connector=GuardedConnector(self._guard, self._allow_private),
+            connector=GuardedConnector(self._lookups, self._allow_private),
             headers={
                 "User-Agent": f"Waypost/{version('waypost')}",
                 "Content-Type": "application/json",
@@ -80,18 +75,19 @@ class SafeHttp:
 
     async def close(self) -> None:
         """Close every connection; pushes that are still under way fail."""
-        if self._session is not None and self._guard is not None:
+        if self._session is not None and self._lookups is not None:
             await self._session.close()
-            await self._guard.close()
+            await self._lookups.close()
 
-    async def push(self, url: str, body: bytes, headers: Mapping[str, str]) -> Pushed:
+    async def push(self, url: str, body: bytes, headers: Mapping[str, str], *, account: str = "") -> Pushed:
         """Post a JSON body once and say what came of it; whether the status is a success is the caller's decision.
 
+        Only pushes of the same account wait for each other's look-ups.
         Never raises for what the URL, the network or the other side does. An answer's body is read up to 64 KB, and
         what exceeds it is cut off with the connection: the status stands.
         """
         began_s = self._clock.monotonic_s()
-        progress = Progress()
+        progress = Progress(account)
         status = error = excerpt = retry_after_s = None
         try:
             status, answer, retry_after = await self._exchange(progress, url, body, headers)
@@ -128,7 +124,7 @@ class SafeHttp:
             return f"answer is longer than {MAX_RECEIVED_BYTES} bytes"
         match failure:
             case TimeoutError():
-                return f"no {'complete answer' if progress.connected else 'connection'} within {self._timeout_s:g} s"
+                return f"{_missing(progress)} within {self._timeout_s:g} s"
             case _Unusable() | aiohttp.ClientConnectorError(os_error=AddressRefused()):
                 return str(failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure)
             case aiohttp.ClientConnectorCertificateError():
@@ -141,14 +137,19 @@ class SafeHttp:
                 return f"host {failure.host} can't be resolved: {failure.os_error.strerror or failure.os_error}"
             case aiohttp.ClientConnectorError():
                 return f"no connection: {failure.os_error.strerror or failure.os_error}"
-            case aiohttp.InvalidURL():
-                return f"URL can't be used: {failure}"
             case aiohttp.ClientResponseError():
                 return f"no HTTP answer: {failure.message}"
             case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | aiohttp.ClientPayloadError():
                 return "connection lost before the answer was complete"
             case _:
                 return f"{type(failure).__name__}: {failure}"
+
+
+def _missing(progress: Progress) -> str:
+    """Say what a push still waited for when its time was over."""
+    if progress.connected:
+        return "no complete answer"
+    return "no answer from DNS" if progress.is_looking_up else "no connection"
 
 
 class _Unusable(Exception):
@@ -169,19 +170,10 @@ def seconds_to_wait(retry_after: str, now_ms: int) -> float | None:
 
 
 def _target(url: str) -> URL:
-    if len(url) > MAX_URL_CHARS:
-        raise _Unusable(f"URL is longer than {MAX_URL_CHARS} characters")
-    try:
-        target = URL(url)
-    except ValueError as error:
-        raise _Unusable(f"URL can't be used: {error}") from error
-    if target.scheme not in ("http", "https") or not target.raw_host:
-        raise _Unusable("URL is not an absolute http or https URL")
-    if target.raw_user is not None or target.raw_password is not None:
-        raise _Unusable("URL holds a user name or password")
-    if target.port == 0:
-        raise _Unusable("URL has port 0")
-    return target
+    fault = url_fault(url)
+    if fault is not None:
+        raise _Unusable(f"URL {fault}")
+    return URL(url)
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
+from waypost.clock import first_id_of
 from waypost.model import AttemptOutcome, Callback, CallbackState
-from waypost.store.base import DueEndpoint
-from waypost.store.outbox_rows import callback_of, first_id_of
+from waypost.store import audit
+from waypost.store.base import CallbackFilter, DueEndpoint
+from waypost.store.outbox_rows import callback_of
 from waypost.store.rows import values_of
 from waypost.store.session import Session
 
@@ -40,7 +42,7 @@ def claim(
     """Lease due callbacks of an endpoint.
 
     One that has to wait for another of its message is set aside until that is settled or its wait ends; so it is
-    looked at once and not by every claim.
+    looked at once and not by every claim. The wait begins with the first look: until then, nothing could have gone.
     """
     if lease_until_ms <= now_ms:
         raise ValueError("a lease has to end after it begins")
@@ -51,9 +53,11 @@ def claim(
         session.run("end_waits", endpoint=endpoint, now_ms=now_ms, limit=wanted)
         rows = session.rows("due_callbacks", endpoint=endpoint, now_ms=now_ms, limit=wanted)
         for row in rows:
-            callback, follows_another = callback_of(row), row[-1] == 1
-            wait_ends_ms = callback.created_at_ms + order_wait_ms
-            if follows_another and now_ms < wait_ends_ms:
+            callback, wait_ends_ms, follows_another = callback_of(row), row[-2], row[-1] == 1
+            if follows_another and wait_ends_ms is None:
+                wait_ends_ms = now_ms + order_wait_ms
+                session.run("begin_order_wait", id=callback.id, until_ms=wait_ends_ms)
+            if follows_another and isinstance(wait_ends_ms, int) and now_ms < wait_ends_ms:
                 session.run("set_due", id=callback.id, priority=_WAITS_ITS_TURN, due_ms=wait_ends_ms)
             else:
                 session.run("set_due", id=callback.id, priority=_READY, due_ms=lease_until_ms)
@@ -109,15 +113,19 @@ def abandon(session: Session, endpoint: str, created_before_ms: int, now_ms: int
     return len(overdue)
 
 
-def revive(session: Session, callback_ids: Iterable[str], now_ms: int) -> tuple[str, ...]:
-    """Make settled callbacks due now and return the endpoint of each."""
+def revive(
+    session: Session, wanted: CallbackFilter, callback_ids: Iterable[str], now_ms: int, audit_id: str
+) -> tuple[str, ...]:
+    """Make callbacks due now that were found to fit, count them in an audit entry, and return the endpoint of each."""
+    asked = {"state": wanted.state, "settled": int(wanted.settled), "now_ms": now_ms}
     endpoints: list[str] = []
     for callback_id in callback_ids:
-        row = session.row("revive_callback", id=callback_id, now_ms=now_ms)
+        row = session.row("revive_callback", id=callback_id, **asked)
         if row is not None:
             endpoint = str(row[0])
-            session.run("enter_work", kind="callback", scope=endpoint, due_ms=now_ms, id=callback_id)
+            session.run("enter_work_again", endpoint=endpoint, now_ms=now_ms, id=callback_id)
             endpoints.append(endpoint)
+    audit.count(session, audit_id, len(endpoints))
     return tuple(endpoints)
 
 

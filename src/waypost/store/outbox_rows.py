@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from waypost.clock import first_id_of
 from waypost.model import Attempt, Callback, CallbackKind, CallbackState
 from waypost.store.base import CallbackFilter, CallbackPage
 from waypost.store.session import Row, Session, Value
@@ -20,15 +21,15 @@ _CLAUSES = {
     # The id begins with a time that is never before the creation, so it leads to where the walk may start.
     "since_ms": "created_at_ms >= :since_ms AND id >= :since_id",
     "until_ms": "created_at_ms < :until_ms",
-    "settled_by_ms": "state <> 'due' AND settled_at_ms <= :settled_by_ms",
+    "made_by_ms": "created_at_ms <= :made_by_ms",
+    "settled": "state <> 'due'",
     "after": "id > :after",
 }
+# Somebody who asks for what was given up since yesterday doesn't mean what was made since then: that is days apart.
+_GIVEN_UP_CLAUSES = {"since_ms": "settled_at_ms >= :since_ms", "until_ms": "settled_at_ms < :until_ms"}
 # What waits is found by `work`, what was given up by an index: neither walks what was delivered.
-_STATE_CLAUSES = {
-    CallbackState.DUE: "id IN (SELECT id FROM work WHERE kind = 'callback')",
-    CallbackState.DONE: "state = 'done'",
-    CallbackState.ABANDONED: "state = 'abandoned'",
-}
+_STATE_CLAUSES = {state: f"state = '{state}'" for state in CallbackState}
+_WAITING = "(SELECT id AS waiting FROM work WHERE kind = 'callback') CROSS JOIN callback ON id = waiting"
 
 # In so many words, for the index of events, which are few beside the rest, serves nothing that is bound later.
 _KIND_CLAUSES = {kind: f"kind = '{kind}'" for kind in CallbackKind}
@@ -44,16 +45,21 @@ def attempt_of(row: Row) -> Attempt:
     return msgspec.convert(dict(zip(_ATTEMPT_FIELDS, row, strict=True)), Attempt)
 
 
-def first_id_of(at_ms: int) -> str:
-    """Return what sorts before every callback id made at or after a time: the time in front of a UUIDv7."""
-    return f"{max(0, at_ms):012x}"
-
-
 def page(session: Session, wanted: CallbackFilter, limit: int, cursor: str | None) -> CallbackPage:
     """Return callbacks that fit, oldest first, from behind the cursor on."""
-    rows = _select(session, "*", wanted, "ORDER BY id LIMIT :limit", after=cursor, limit=limit + 1)
+    rows = _select(session, "callback.*", wanted, "LIMIT :limit", after=cursor, limit=limit + 1)
     callbacks = tuple(map(callback_of, rows[:limit]))
     return CallbackPage(callbacks=callbacks, next_cursor=callbacks[-1].id if len(rows) > limit else None)
+
+
+def page_of_any(session: Session, wanted: Sequence[CallbackFilter], limit: int, cursor: str | None) -> CallbackPage:
+    """Return callbacks that fit one of the filters: a page of each, all read at one moment, merged."""
+    with session.connection:  # else one that is given up or replayed between two looks would be in neither
+        pages = [page(session, one, limit, cursor) for one in wanted]
+    found = {callback.id: callback for each in pages for callback in each.callbacks}
+    callbacks = tuple(found[callback_id] for callback_id in sorted(found)[:limit])
+    is_end = len(found) <= limit and not any(each.next_cursor for each in pages)
+    return CallbackPage(callbacks=callbacks, next_cursor=None if is_end else callbacks[-1].id)
 
 
 def count(session: Session, wanted: CallbackFilter) -> int:
@@ -62,29 +68,37 @@ def count(session: Session, wanted: CallbackFilter) -> int:
     return msgspec.convert(number, int)
 
 
-def settled_ids(session: Session, wanted: CallbackFilter, settled_by_ms: int, limit: int) -> tuple[str, ...]:
-    """Return the ids of callbacks that fit and were settled by a time, oldest first."""
-    rows = _select(session, "id", wanted, "ORDER BY id LIMIT :limit", settled_by_ms=settled_by_ms, limit=limit)
+def ids(session: Session, wanted: CallbackFilter, made_by_ms: int, limit: int, after: str | None) -> tuple[str, ...]:
+    """Return the ids of callbacks that fit and were made by a time, oldest first, from behind an id on."""
+    rows = _select(session, "id", wanted, "LIMIT :limit", made_by_ms=made_by_ms, after=after, limit=limit)
     return tuple(str(row[0]) for row in rows)
 
 
 def _select(session: Session, columns: str, wanted: CallbackFilter, tail: str = "", **further: Value) -> Sequence[Row]:
-    clauses, values = conditions(wanted, **further)
-    sql = f"SELECT {columns} FROM callback WHERE {clauses} {tail}"  # noqa: S608 - our own words; values are bound
+    sql, values = statement(columns, wanted, tail, **further)
     return session.connection.execute(sql, values).fetchall()
 
 
-def conditions(wanted: CallbackFilter, **further: Value) -> tuple[str, dict[str, Value]]:
-    """Put together the clauses of what is asked for, and the values that they name."""
+def statement(columns: str, wanted: CallbackFilter, tail: str = "", **further: Value) -> tuple[str, dict[str, Value]]:
+    """Put together a look for callbacks, and the values that it names; with a tail it goes from the oldest on."""
     asked = {**msgspec.structs.asdict(wanted), **further}
     if wanted.ids is not None:
         asked["ids"] = msgspec.json.encode(wanted.ids).decode()
-    values: dict[str, Value] = {name: value for name, value in asked.items() if value is not None}
-    clauses = [_CLAUSES[name] for name in values if name in _CLAUSES]
+    values: dict[str, Value] = {
+        name: value for name, value in asked.items() if value is not None and value is not False
+    }
+    known = _CLAUSES | (_GIVEN_UP_CLAUSES if wanted.state == CallbackState.ABANDONED else {})
+    clauses = [known[name] for name in values if name in known]
     if wanted.state is not None:
         clauses.append(_STATE_CLAUSES[wanted.state])
     if wanted.kind is not None:
         clauses.append(_KIND_CLAUSES[wanted.kind])
     if wanted.since_ms is not None:
         values["since_id"] = first_id_of(wanted.since_ms)
-    return " AND ".join(clauses) or "TRUE", values
+    source, order = "callback", "id"
+    if wanted.state == CallbackState.DUE and wanted.ids is None and wanted.message_id is None:
+        source, order = _WAITING, "waiting"
+        clauses += ["waiting > :after"] if "after" in values else []
+    where = " AND ".join(clauses) or "TRUE"
+    ordered = f"ORDER BY {order} {tail}" if tail else ""
+    return f"SELECT {columns} FROM {source} WHERE {where} {ordered}", values  # noqa: S608 - our own words; values are bound

@@ -41,8 +41,9 @@ WHERE kind = 'callback' AND id IN (
 );
 
 -- name: due_callbacks
--- What an endpoint may be sent now, earliest due first, and whether one before it in the same message still waits.
-SELECT callback.*, EXISTS (
+-- What an endpoint may be sent now, earliest due first; until when it waits for one before it in the same message, if it
+-- had to already, and whether there is one that has not been settled.
+SELECT callback.*, callback.order_until_ms, EXISTS (
     SELECT 1 FROM callback AS earlier
     WHERE earlier.message_id = callback.message_id AND earlier.rank < callback.rank
       AND earlier.url = callback.url AND earlier.state = 'due'
@@ -50,6 +51,10 @@ SELECT callback.*, EXISTS (
 FROM work JOIN callback ON callback.id = work.id
 WHERE work.kind = 'callback' AND work.scope = :endpoint AND work.priority = 0 AND work.due_ms <= :now_ms
 ORDER BY work.due_ms LIMIT :limit;
+
+-- name: begin_order_wait
+-- Says until when a callback waits for one before it.
+UPDATE callback SET order_until_ms = :until_ms WHERE id = :id;
 
 -- name: set_due
 -- Says when a callback is looked at again: the end of a lease, another try, the end of a wait (priority 1).
@@ -130,9 +135,16 @@ UPDATE callback SET state = 'abandoned', settled_at_ms = :now_ms WHERE id = :id 
 RETURNING message_id, url;
 
 -- name: revive_callback
--- Makes a settled callback wait again, with a horizon of its own; attempts are counted on.
-UPDATE callback SET state = 'due', settled_at_ms = NULL, waits_since_ms = :now_ms WHERE id = :id AND state <> 'due'
+-- Makes a callback wait from now on, with a horizon of its own, if its state is still the one that was asked for;
+-- attempts are counted on.
+UPDATE callback SET state = 'due', settled_at_ms = NULL, waits_since_ms = :now_ms, order_until_ms = NULL
+WHERE id = :id AND (:state IS NULL OR state = :state) AND (:settled = 0 OR state <> 'due')
 RETURNING endpoint;
+
+-- name: enter_work_again
+-- What waited already waits no longer.
+INSERT INTO work (kind, scope, priority, due_ms, id) VALUES ('callback', :endpoint, 0, :now_ms, :id)
+ON CONFLICT (kind, id) DO UPDATE SET priority = 0, due_ms = :now_ms;
 
 -- === lists ===
 
@@ -144,6 +156,29 @@ SELECT * FROM callback WHERE message_id = :message_id ORDER BY id;
 -- The kept attempts of a callback, oldest first.
 SELECT callback_id, number, at_ms, duration_ms, http_status, error, excerpt FROM attempt
 WHERE callback_id = :callback_id ORDER BY number;
+
+-- name: count_waiting
+-- How many callbacks wait: a walk over all of them, but through the narrow table.
+SELECT COUNT(*) FROM work WHERE kind = 'callback';
+
+-- === audit ===
+
+-- name: insert_audit
+-- Notes what is about to be done.
+INSERT INTO audit (id, at_ms, who, action, selection, affected)
+VALUES (:id, :at_ms, :who, :action, :selection, :affected);
+
+-- name: trim_audit
+-- Only the last entries are kept.
+DELETE FROM audit WHERE id <= (SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET :kept);
+
+-- name: count_affected
+-- Counts what has been done, in the transaction that does it.
+UPDATE audit SET affected = affected + :number WHERE id = :id;
+
+-- name: audit
+-- Entries, newest first.
+SELECT * FROM audit ORDER BY id DESC LIMIT :limit;
 
 -- === upkeep ===
 

@@ -1,5 +1,8 @@
 """`/healthz`, `/readyz` and `/metrics`: is it alive, can it take messages, how is it doing."""
 
+import asyncio
+import contextlib
+
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -8,6 +11,9 @@ from starlette.routing import Route
 from waypost.gateway.send import Sender
 from waypost.store.base import Store, StoreUnavailable
 from waypost.telemetry import Metrics
+
+COUNT_WITHIN_S = 5.0  # half of what Prometheus waits: callbacks are counted behind whatever list is being read
+UNKNOWN = float("nan")
 
 
 class Health:
@@ -39,10 +45,12 @@ class Health:
         return PlainTextResponse("ready\n")
 
     async def measure(self, _: Request) -> Response:
-        """Answer the metrics in Prometheus' text format."""
+        """Answer the metrics in Prometheus' text format; what can't be counted in time is NaN, not an old number."""
         self._metrics.in_flight.set(self._sender.in_flight)
-        try:
-            self._metrics.unsettled.set((await self._store.count_by_state()).get("unsettled", 0))
-        except StoreUnavailable:
-            self._metrics.unsettled.set(float("nan"))  # unknown, and not last time's number
+        self._metrics.unsettled.set(UNKNOWN)
+        self._metrics.callbacks_due.set(UNKNOWN)
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(COUNT_WITHIN_S):
+                self._metrics.unsettled.set((await self._store.count_by_state())["unsettled"])
+                self._metrics.callbacks_due.set(await self._store.count_waiting())
         return Response(generate_latest(self._metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})
