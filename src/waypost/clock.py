@@ -44,6 +44,11 @@ class Clock:
         return int.from_bytes(self._entropy.take(6)) / (1 << 48)
 
 
+def first_id_of(at_ms: int) -> str:
+    """Return what sorts before every UUIDv7 made at or after a time: the time that stands in front of it."""
+    return f"{max(0, at_ms):012x}"
+
+
 class Entropy:
     """Hands out unguessable bytes from a block read ahead: one system call serves hundreds of messages.
 

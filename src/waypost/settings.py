@@ -98,7 +98,7 @@ def load(environment: Mapping[str, str] = os.environ, config_file: Path | None =
     if config_file is not None:
         try:
             values.update(tomllib.loads(config_file.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # not every complaint of tomllib is its own
             raise SettingsInvalid(f"cannot read the settings file {config_file}: {error}") from None
     for name, value in environment.items():
         if name.startswith(PREFIX) and not name.startswith(PREFIX + "TEST_"):
@@ -119,6 +119,8 @@ def _convert(values: dict[str, object]) -> Settings:
             converted[name] = msgspec.convert(value, known[name].type, strict=False)
         except msgspec.ValidationError as error:
             raise SettingsInvalid(f"{PREFIX}{name.upper()}: {error} ({describe(name)})") from None
+        except UnicodeEncodeError:
+            raise SettingsInvalid(f"{PREFIX}{name.upper()} is not UTF-8 ({describe(name)})") from None
     return Settings(**converted)  # type: ignore[arg-type]  # each value was converted to its field's type above
 
 

@@ -48,6 +48,12 @@ def test_a_row_is_held_by_tests_that_exist(row: str) -> None:
 NAMES = test_names()
 
 
+def test_every_test_that_is_named_on_the_page_exists() -> None:
+    named = re.findall(r"`(\w+/\w+\.py::\w+)`", PAGE)
+    assert len(named) > 100
+    assert [name for name in named if f"tests/{name}" not in NAMES] == []
+
+
 def test_every_deliberate_difference_has_a_reason() -> None:
     section = PAGE.partition("\n## Deliberate differences")[2].partition("\n## ")[0]
     rows = [

@@ -1,6 +1,7 @@
 """`waypost callbacks`: what was pushed and what was not, from an operator's terminal, and pushing it again."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 
 from tests.flow.command import Ended, operator, waypost
+from tests.flow.test_meta_webhook import post
 from tests.harness import (
     APPKEY,
     TENANTS,
+    WABA,
     WAIT_S,
     Control,
     Customer,
@@ -24,6 +27,7 @@ from tests.harness import (
 from tests.receiver import Receiver
 from waypost.gateway.tenant_file import read
 
+NO_TEXT = os.fsdecode(b"caf\xe9")
 HOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -138,7 +142,6 @@ async def test_a_callback_is_replayed_by_its_id_with_the_same_bytes(
     received = await receiver.until(4)
     assert received[3].body == received[1].body
     assert received[3].headers["webhook-id"] == received[1].headers["webhook-id"]
-    assert (await callbacks("replay", "nobody", "--json", env=env)).json == {"replayed": 0}
 
 
 async def test_a_selection_is_counted_before_it_is_replayed(
@@ -153,7 +156,35 @@ async def test_a_selection_is_counted_before_it_is_replayed(
     assert as_json.json == {"replayed": 3}
     assert [item.status for item in (await receiver.until(6))[3:]] == ["sent", "delivered", "read"]
     nothing = await callbacks("replay", "--state", "abandoned", "--dry-run", "--json", env=env)
-    assert nothing.json == {"count": 0}
+    assert (nothing.code, nothing.json) == (0, {"count": 0})
+    nothing = await callbacks("replay", "--state", "abandoned", env=env)
+    assert (nothing.code, nothing.out) == (0, "there is nothing to push again\n")
+
+
+async def test_an_id_that_nobody_has_is_told_and_fails(
+    customer: Customer, gateway: Gateway, receiver: Receiver, env: dict[str, str]
+) -> None:
+    alone = await callbacks("replay", "nobody", env=env)
+    assert (alone.code, alone.out) == (1, "there is nothing to push again\n")
+    assert alone.err == "waypost: no callback has the id nobody\n"
+    rows = await told(customer, gateway, "one")
+    beside = await callbacks("replay", "nobody", rows[0]["id"], "--json", env=env)
+    assert (beside.code, beside.json) == (1, {"replayed": 1, "unknown_ids": ["nobody"]})
+    assert "no callback has the id nobody" in beside.err
+    assert len(await receiver.until(4)) == 4
+
+
+async def test_a_payload_with_a_number_beyond_every_limit_is_shown_as_it_is(
+    gateway: Gateway, env: dict[str, str]
+) -> None:
+    value = '{"event":"VERIFIED_ACCOUNT","n":' + "7" * 30 + "}"
+    entry = f'{{"id":"{WABA}","time":1761291192,"changes":[{{"field":"account_update","value":{value}}}]}}'
+    assert await post(gateway, body=f'{{"object":"whatsapp_business_account","entry":[{entry}]}}'.encode()) == 200
+    (row,) = (await callbacks("list", "--json", env=env)).json["callbacks"]
+    for words in (("show", row["id"]), ("show", row["id"], "--json")):
+        ended = await callbacks(*words, env=env)
+        assert ended.code == 0
+        assert '"n":' + "7" * 30 in ended.out
 
 
 @pytest.mark.parametrize(
@@ -161,8 +192,9 @@ async def test_a_selection_is_counted_before_it_is_replayed(
     [
         (("show", "a/b?c#d"), "no callback has this id"),
         (("list", "--state", "lost"), "state must be one of due, done, abandoned"),
-        (("replay", "--state", "due"), "what is due is pushed anyway"),
         (("replay", "--state", "lost"), "the body must say which callbacks"),
+        (("list", "--cursor", "nowhere"), "cursor must be the next_cursor of the page before"),
+        (("list", "--cursor", "9" * 9999), "cursor must be"),
     ],
 )
 async def test_what_the_gateway_refuses_is_one_line(
@@ -180,6 +212,16 @@ async def test_what_the_gateway_refuses_is_one_line(
         ("replay",),
         ("replay", "--dry-run"),
         ("list", "--since", "soon"),
+        ("list", "--since", "999999d"),
+        ("replay", "--since", "999999d"),
+        ("list", "--since", "-1d"),
+        ("list", "--since", "٣d"),
+        ("list", "--limit", "-1"),
+        ("list", "--limit", "9" * 40),
+        ("list", "--cursor", NO_TEXT),
+        ("list", "--account", NO_TEXT),
+        ("show", NO_TEXT),
+        ("replay", "an-id", NO_TEXT),
         ("list", "--limit", "0"),
         ("list", "--limit", "501"),
         ("show",),

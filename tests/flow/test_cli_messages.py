@@ -1,11 +1,14 @@
 """`waypost messages`: with a running gateway, and with the database it left behind."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.flow.command import operator, waypost
 from tests.harness import ADMIN_TOKEN, PHONE, Control, Customer, Gateway, text_message
+
+NO_TEXT = os.fsdecode(b"caf\xe9")
 
 
 @pytest.fixture
@@ -117,3 +120,28 @@ async def test_an_unknown_message_of_a_running_gateway_and_wrong_usage(gateway: 
     assert "no message has this id" in ended.err
     assert (await waypost("messages", "--state", "lost", env=env)).code == 2
     assert (await waypost("messages", "x", "--state", "read", env=env)).code == 2
+    for words in (
+        (NO_TEXT,),
+        ("--cursor", NO_TEXT),
+        ("--url", NO_TEXT),
+        ("--url", "nonsense"),
+        ("--url", "http://a..b"),
+    ):
+        assert (await waypost("messages", *words, env=env)).code == 2
+    ended = await waypost("messages", "--cursor", "nowhere", env=env)
+    assert (ended.code, ended.err) == (
+        1,
+        "waypost: the gateway says: cursor must be the next_cursor of the page before\n",
+    )
+
+
+async def test_a_file_may_have_a_name_that_is_no_text(
+    customer: Customer, gateway: Gateway, env: dict[str, str], tmp_path: Path
+) -> None:
+    """Also in a terminal that knows few letters."""
+    await customer.send(text_message())
+    few = {**env, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    ended = await waypost("db", "backup", str(tmp_path / NO_TEXT), env=few)
+    assert ended.code == 0, ended.err
+    assert "caf\\xe9: " in ended.out or "caf\\udce9: " in ended.out
+    assert (tmp_path / NO_TEXT).stat().st_size > 0

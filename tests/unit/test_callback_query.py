@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.protocol.callback_query import LENIENCE_MS, WINDOW_MS, decode
+from waypost.protocol.callback_query import LENIENCE_MS, WINDOW_DAYS, CallbackQuery, decode
 from waypost.protocol.errors import ParameterInvalid
+from waypost.web import openapi
 
 NOW_MS = int(datetime(2026, 3, 8, 4, 0, tzinfo=UTC).timestamp()) * 1000  # noon in UTC+8
 
@@ -77,13 +78,47 @@ def test_what_is_no_time_is_refused_with_its_place(text: str) -> None:
     assert refusal(end_time=text) == ("$.end_time", expected)
 
 
-def test_a_window_has_a_start_before_its_end_within_seven_days() -> None:
+def test_a_window_has_a_start_before_its_end_within_thirty_days() -> None:
     assert refusal(start_ime=...) == ("$.start_ime", "is required")
     assert refusal(end_time="2026-03-08 09:59:59") == ("$.end_time", "must not be before the start")
-    assert refusal(start_ime="2026-03-01 11:58:59") == ("$.start_ime", "must be within the last 7 days")
-    assert refusal(start_ime="0001-01-01 00:00:00") == ("$.start_ime", "must be within the last 7 days")
-    since_ms, _ = decode(body(start_ime="2026-03-01 11:59:00")).window(NOW_MS)
-    assert since_ms == NOW_MS - WINDOW_MS - LENIENCE_MS
+    assert refusal(start_ime="2026-02-06 11:58:59") == ("$.start_ime", "must be within the last 30 days")
+    assert refusal(start_ime="0001-01-01 00:00:00") == ("$.start_ime", "must be within the last 30 days")
+    since_ms, _ = decode(body(start_ime="2026-02-06 11:59:00")).window(NOW_MS)
+    assert since_ms == NOW_MS - WINDOW_DAYS * 86_400_000 - LENIENCE_MS
+
+
+CURSOR = "0190f3c2a4b87d10a3f5c6d7e8f90a1b"
+
+
+def test_a_page_is_asked_for_by_limit_or_cursor_and_by_nothing_else() -> None:
+    for changes, size in (
+        ({}, None),
+        ({"limit": None, "cursor": None}, None),
+        ({"limit": "", "cursor": ""}, None),
+        ({"limit": 1}, 1),
+        ({"limit": "500"}, 500),
+        ({"cursor": CURSOR}, 100),
+        ({"cursor": CURSOR, "limit": 7}, 7),
+    ):
+        query = decode(body(**changes))
+        assert (query.page_size, query.cursor) == (size, changes.get("cursor") or None)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 501, 10**30, "0", "501", "-5", "1e2", "٣", "³", "5 ", "1_0", "9" * 5000])
+def test_a_limit_is_a_number_from_1_to_500(limit: object) -> None:
+    assert refusal(limit=limit) == ("$.limit", "expected a number from 1 to 500")
+
+
+@pytest.mark.parametrize("limit", [1.5, True, [5], {}])
+def test_a_limit_of_another_kind_is_refused_with_its_place(limit: object) -> None:
+    assert refusal(limit=limit)[0] == "$.limit"
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", CURSOR.upper(), CURSOR[1:], CURSOR + "0", CURSOR + "\n", "\0" * 32, "%00", "9" * 9999]
+)
+def test_a_cursor_is_one_that_was_given(cursor: str) -> None:
+    assert refusal(cursor=cursor) == ("$.cursor", "expected the next_cursor of the page before")
 
 
 @pytest.mark.parametrize(
@@ -105,6 +140,11 @@ def test_a_window_has_a_start_before_its_end_within_seven_days() -> None:
 )
 def test_what_is_missing_or_of_another_kind_is_refused_with_its_place(changes: dict[str, Any], path: str) -> None:
     assert refusal(**changes)[0] == path
+
+
+def test_the_described_query_is_the_one_that_is_understood() -> None:
+    described = openapi.build()["components"]["schemas"]["CallbackQuery"]["properties"]
+    assert {*described, "start_time"} == set(CallbackQuery.__struct_fields__)
 
 
 @given(st.integers(min_value=-62_135_596_800, max_value=253_402_271_999))  # the years 1 to 9999

@@ -14,12 +14,13 @@ from starlette.types import Message as AsgiMessage
 from tests.bodies import CONTENTS, ENVELOPE, body
 from tests.schema_check import Json, problems, resolve
 from tests.seed import EXAMPLES, RESPONSES
-from waypost.gateway.deliver import Deliverer, PushLimits
-from waypost.model import Attempt, Callback, CallbackKind, CallbackState, Message, State
+from waypost.gateway.deliver import Deliverer
+from waypost.gateway.endpoints import PushLimits
+from waypost.model import Attempt, AuditEntry, Callback, CallbackKind, CallbackState, Message, State
 from waypost.protocol import replies
 from waypost.protocol.errors import FAILURES, Failure, MetaRefused
 from waypost.protocol.messages import MtRequest, decode
-from waypost.web import admin, admin_callbacks, api_words, openapi
+from waypost.web import admin, admin_callbacks, admin_queries, api_words, openapi
 from waypost.web.admin import AdminApi
 from waypost.web.admin_callbacks import CallbackAdmin
 from waypost.web.answers import reply
@@ -221,10 +222,19 @@ def test_the_described_callback_is_the_one_that_is_answered() -> None:
         assert set(content) == set(schemas[schema]["properties"])
 
 
+def test_the_described_audit_entry_is_the_one_that_is_answered() -> None:
+    entry = AuditEntry(id="a1", at_ms=1, who="admin", action="replay", selection='{"state":"done"}', affected=3)
+    schema = DOCUMENT["components"]["schemas"]["AuditTrail"]
+    content = json.loads(bytes(reply({"entries": [admin_callbacks.shown_entry(entry)]}).body))
+    assert problems(DOCUMENT, schema, content) == []
+    assert set(content["entries"][0]) == set(schema["properties"]["entries"]["items"]["properties"])
+    assert content["entries"][0]["selection"] == {"state": "done"}
+
+
 def test_the_described_selection_is_the_one_that_is_understood() -> None:
     operation = DOCUMENT["paths"]["/admin/v1/callbacks/replay"]["post"]
     members = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
-    assert set(members) == set(admin_callbacks.ReplayRequest.__struct_fields__)
+    assert set(members) == set(admin_queries.ReplayRequest.__struct_fields__)
 
 
 def pushed() -> Callback:

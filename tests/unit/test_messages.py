@@ -120,7 +120,6 @@ def test_a_message_id_of_the_customer_has_one_to_128_characters(length: int) -> 
         "https://test.com/webhook",
         "http://10.0.0.1:8080",
         "HTTP://[::1]/x?y#z",
-        "https://u:p@h/",
         "https://bücher.example/",
     ],
 )
@@ -236,15 +235,6 @@ def test_a_message_id_of_the_customer_is_printable(value: str) -> None:
         "$.cus_message_id",
         "expected 1 to 128 printable characters without spaces",
     )
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["x", "/path", "ftp://a/", "http://", "http:///x", "http:a", "https://[::1/", "https://a:99999/", "https://a:b/",
-     "https://a:0/", "https://u@/", "https://:80/", "https://a b/", "https://a/\n", "https://a/\0", " https://a/"],
-)  # fmt: skip
-def test_a_callback_url_that_is_not_absolute_is_refused(url: str) -> None:
-    assert refusal(body(dr_webhook=url)) == ("$.dr_webhook", "expected an absolute http or https URL")
 
 
 @pytest.mark.parametrize("value", [2, -1, "2", "", "01", 10**30])

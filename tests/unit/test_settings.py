@@ -1,5 +1,6 @@
 """Settings come from environment and file; what is unknown or malformed stops the start with a clear line."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -46,6 +47,10 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("NATS_URL", "nats://x"),
         ("LOG_LEVEL", "loud"),
         ("DATA_DIR", ""),
+        ("MAX_IN_FLIGHT", "9" * 5000),
+        ("MAX_IN_FLIGHT", "٣"),
+        ("MAX_IN_FLIGHT", os.fsdecode(b"\xff")),
+        ("LOG_LEVEL", os.fsdecode(b"\xff")),
     ],
 )
 def test_a_bad_setting_is_named(name: str, value: str) -> None:
@@ -60,9 +65,14 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         load({}, tmp_path / "missing.toml")
 
 
-def test_the_settings_file_may_not_be_nonsense(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff = 1", b"a = ", b"max_in_flight = " + b"9" * 5000, b"a = " + b"[" * 5000, b"\0"],
+    ids=lambda content: repr(content[:12]),
+)
+def test_the_settings_file_may_not_be_nonsense(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "waypost.toml"
-    file.write_bytes(b"\xff = 1")
+    file.write_bytes(content)
     with pytest.raises(SettingsInvalid, match="cannot read the settings file"):
         load({}, file)
 

@@ -1,16 +1,19 @@
 """The tenant file: what it may say, and what is said to the one who slips."""
 
 import contextlib
+import os
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phonenumbers import SUPPORTED_REGIONS as COUNTRY_CODES
 
 from tests.harness import ACCESS_SECRET, META_TOKEN, PHONE, TENANTS, WABA
 from waypost.gateway.tenant_file import TenantFileInvalid, objects, read
 from waypost.model import Account, Application, BusinessPhone, Template, Waba
+from waypost.protocol.callbacks import SUBSCRIPTIONS
 
 CONTRACT = """
 [[wabas]]
@@ -87,6 +90,39 @@ def test_a_variable_that_is_not_set_is_named() -> None:
         read(CONTRACT, {})
 
 
+def test_a_variable_that_is_not_utf_8_is_named() -> None:
+    with pytest.raises(TenantFileInvalid, match="environment variable SHOP_HOOK is not UTF-8"):
+        read(CONTRACT, ENVIRONMENT | {"SHOP_HOOK": os.fsdecode(b"whsec_\xff")})
+
+
+@pytest.mark.parametrize("name", [*SUBSCRIPTIONS, "mesages", "Status", "inbound", "history", "smb_message_echoes"])
+def test_every_event_that_nxcloud_or_meta_documents_may_be_listed(name: str) -> None:
+    tables = read(TENANTS, {})
+    tables["accounts"][0]["applications"][0]["events"] = [name]
+    application = objects(tables)[-1]
+    assert isinstance(application, Application)
+    assert application.events == (name,)
+
+
+def test_every_country_with_phone_numbers_may_have_a_price() -> None:
+    tables = read(TENANTS, {})
+    prices = {country: {"service": 0} for country in (*COUNTRY_CODES, "*")}
+    tables["accounts"][0]["applications"][0]["prices"] = prices
+    application = objects(tables)[-1]
+    assert isinstance(application, Application)
+    assert (application.prices or {}).keys() == prices.keys()
+
+
+def test_components_are_not_nested_without_end() -> None:
+    tables = read(TENANTS, {})
+    components: Any = []
+    for _ in range(64):
+        components = [{"x": components}]
+    tables["wabas"][0]["templates"] = [{"name": "t", "language": "en", "components": components}]
+    with pytest.raises(TenantFileInvalid, match="template t: components must not nest deeper than 64 levels"):
+        objects(tables)
+
+
 OTHER_ACCOUNT = f"""
 [[accounts]]
 name = "other"
@@ -119,9 +155,23 @@ SLIPS = {
     "a token with a line break": (TENANTS.replace(META_TOKEN, META_TOKEN + "\\n"), "access_token"),
     "a secret with a line break": (TENANTS.replace(ACCESS_SECRET, ACCESS_SECRET + "\\n"), "access_secret"),
     "a number with a line break": (TENANTS.replace(f'"{PHONE}"', f'"{PHONE}\\n"'), "number"),
-    "a port that is none": (TENANTS + '  webhook = "https://shop.example:99999/"\n', "webhook must be an absolute"),
+    "a port that is none": (
+        TENANTS + '  webhook = "https://shop.example:99999/"\n',
+        "webhook must have a host, and a port",
+    ),
     "a date": (TENANTS + "  name2 = 2020-01-01\n", "a date has no place"),
-    "an unknown policy": (TENANTS + '  settle_policy = "guess"\n', "settle_policy"),
+    "a user in the webhook": (TENANTS + '  webhook = "https://u:p@shop.example/"\n', "must not hold a user name"),
+    "an event with a slip": (
+        TENANTS + '  events = ["messges"]\n',
+        "'messges' is no event that the gateway knows; is messages",
+    ),
+    "an event nobody knows": (TENANTS + '  events = ["messages", ""]\n', "'' is no event that the gateway knows"),
+    "a country nobody lives in": (TENANTS + "  prices = { UK = { service = 1 } }\n", "UK is no ISO code of a country"),
+    "a country with a slip": (TENANTS + "  prices = { ZZ = {} }\n", "ZZ is no ISO code of a country"),
+    "a time to live beyond reason": (TENANTS + f"  ttl = {{ service = 1{'0' * 30} }}\n", "ttl"),
+    "a number without end": ("a = " + "1" * 5000, "not a TOML file"),
+    "lists without end": ("a = " + "[" * 5000, "nested too deeply"),
+    "tables without end": ("a." * 5000 + "a = 1", "nested too deeply"),
     "a policy nobody knows": (TENANTS + '  settle_policy = "guess"\n', "settle_policy"),
 }
 

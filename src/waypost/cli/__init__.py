@@ -1,10 +1,12 @@
 """The command line: one file per command; exit codes 0 done, 1 failed (one line says why), 2 wrong usage."""
 
+import io
 import sys
 from importlib import import_module
 
 import typer
 
+from waypost.cli.arguments import check_texts
 from waypost.cli.run import CommandFailed
 
 COMMANDS = ("serve", "simulate", "demo", "apply", "send", "messages", "callbacks", "settings", "db", "doctor")
@@ -32,16 +34,21 @@ def application(*wanted: str) -> typer.Typer:
             app.add_typer(module.app, name=name)
         else:
             app.command(name)(getattr(module, name))
+    check_texts(app)
     return app
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     named = sys.argv[1:2]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file may have any name, and a terminal few letters
     try:
         application(*(named if named and named[0] in COMMANDS else ()))()
     except CommandFailed as failed:
-        print(f"waypost: {failed}", file=sys.stderr)
+        from waypost.cli.terminal import printable  # only now: most commands don't fail
+
+        print(f"waypost: {printable(str(failed))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)  # what a shell expects of a program that Ctrl-C has ended

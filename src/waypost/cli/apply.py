@@ -8,12 +8,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from waypost.cli.gateway_link import environment, running_gateway
+from waypost.cli.gateway_link import environment, read_answer, running_gateway
 from waypost.cli.run import AsJson, CommandFailed, ConfigFile, plain_failures, read_settings, run
 from waypost.gateway import tenant_file
 from waypost.gateway.registry import Change
 from waypost.service import apply_offline
 from waypost.settings import Settings
+
+
+class Applied(msgspec.Struct):
+    """What the admin API answers."""
+
+    changes: list[Change]
 
 
 def apply(
@@ -46,8 +52,7 @@ def _apply(settings: Settings, tables: dict[str, Any]) -> list[Change]:
     link = running_gateway(settings)
     if link is None:
         return run(apply_offline(settings, tables))
-    answer = link.call("POST", "/admin/v1/apply", tables)
-    return msgspec.convert(answer["changes"], list[Change])
+    return read_answer(link.call("POST", "/admin/v1/apply", tables), Applied).changes
 
 
 def _show(changes: list[Change]) -> None:

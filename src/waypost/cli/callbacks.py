@@ -1,6 +1,7 @@
 """`waypost callbacks`: what was pushed to customers' receivers, what was not, and pushing it again."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -8,13 +9,13 @@ import msgspec
 import typer
 from rich.table import Table
 
-from waypost.cli.gateway_link import AdminLink, running_gateway
+from waypost.cli.gateway_link import AdminLink, read_answer, running_gateway
 from waypost.cli.run import AsJson, CommandFailed, ConfigFile, read_settings
 from waypost.cli.terminal import ago, printable, short, show
 from waypost.clock import Clock
 
 PATH = "/admin/v1/callbacks"
-_AGO = re.compile(r"(\d{1,6})(m|h|d)")
+_AGO = re.compile(r"(\d{1,6})(m|h|d)", re.ASCII)
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 app = typer.Typer(
@@ -24,7 +25,60 @@ State = Annotated[str | None, typer.Option(help="due, done or abandoned.")]
 Account = Annotated[str | None, typer.Option(help="Of one account.")]
 Appkey = Annotated[str | None, typer.Option(help="Of one application.")]
 Message = Annotated[str | None, typer.Option("--message", help="Of one message, by the gateway's own id.")]
-Since = Annotated[str | None, typer.Option(help="Not older than this: 30m, 6h, 2d.")]
+Since = Annotated[
+    str | None, typer.Option(help="Not older than this: 30m, 6h, 2d; with --state abandoned, not given up before.")
+]
+
+
+class Row(msgspec.Struct):
+    """What the admin API tells of a callback in a list."""
+
+    id: str
+    kind: str
+    state: str
+    url: str
+    created_at_ms: int
+    attempts: int
+    status: str | None = None
+    http_status: int | None = None
+    error: str | None = None
+    endpoint_down: bool = False
+
+
+class Listed(msgspec.Struct):
+    """One page of the list."""
+
+    callbacks: list[Row]
+    next_cursor: str | None = None
+
+
+class Try(msgspec.Struct):
+    """One attempt to push a callback."""
+
+    number: int
+    at_ms: int
+    duration_ms: int
+    http_status: int | None = None
+    error: str | None = None
+    excerpt: str | None = None
+
+
+class Shown(msgspec.Struct):
+    """What the admin API tells of one callback; the payload is not taken apart."""
+
+    id: str
+    state: str
+    url: str
+    payload: msgspec.Raw
+    attempts: list[Try]
+
+
+class Replayed(msgspec.Struct):
+    """What came of a replay."""
+
+    replayed: int = 0
+    count: int = 0
+    unknown_ids: tuple[str, ...] = ()
 
 
 @app.command("list")
@@ -44,26 +98,25 @@ def list_callbacks(
     given = {name: value for name, value in query.items() if value is not None}
     answer = _link(config).call("GET", f"{PATH}?{urlencode(given)}")
     if as_json:
-        print(msgspec.json.encode(answer).decode())
+        print(answer)
+    else:
+        _show_list(read_answer(answer, Listed))
+
+
+def _show_list(listed: Listed) -> None:
+    if not listed.callbacks:
+        print("no callbacks")
         return
-    rows = msgspec.convert(answer["callbacks"], list[dict[str, Any]])
     now_ms = Clock().now_ms()
     table = Table("created", "state", "tries", "what", "answer", "to", "id", box=None, pad_edge=False)
-    for row in rows:
-        down = " (down: probed hourly)" if row["endpoint_down"] else ""
-        answered = str(row["http_status"]) if row["http_status"] is not None else short(str(row["error"] or ""), 60)
-        cells = (
-            row["state"],
-            str(row["attempts"]),
-            row["status"] or row["kind"],
-            answered,
-            row["url"] + down,
-            row["id"],
-        )
-        table.add_row(ago(row["created_at_ms"], now_ms), *map(printable, cells))
-    show(table) if rows else print("no callbacks")
-    if answer.get("next_cursor"):
-        print(f"more: --cursor {printable(str(answer['next_cursor']))}")
+    for row in listed.callbacks:
+        down = " (down: probed hourly)" if row.endpoint_down else ""
+        answered = str(row.http_status) if row.http_status is not None else short(row.error or "", 60)
+        cells = (row.state, str(row.attempts), row.status or row.kind, answered, row.url + down, row.id)
+        table.add_row(ago(row.created_at_ms, now_ms), *map(printable, cells))
+    show(table)
+    if listed.next_cursor:
+        print(f"more: --cursor {printable(listed.next_cursor)}")
 
 
 @app.command("show")
@@ -75,16 +128,17 @@ def show_callback(
     """Show one callback: its payload and the attempts to push it."""
     answer = _link(config).call("GET", f"{PATH}/{quote(callback_id, safe='')}")
     if as_json:
-        print(msgspec.json.encode(answer).decode())
+        print(answer)
         return
-    print(f"{printable(str(answer['id']))}  {answer['state']}  to {printable(str(answer['url']))}")
+    shown = read_answer(answer, Shown)
+    print(f"{printable(shown.id)}  {printable(shown.state)}  to {printable(shown.url)}")
     table = Table("try", "when", "took", "answer", box=None, pad_edge=False)
     now_ms = Clock().now_ms()
-    for item in msgspec.convert(answer["attempts"], list[dict[str, Any]]):
-        said = item["error"] or f"{item['http_status']} {item['excerpt'] or ''}"
-        table.add_row(str(item["number"]), ago(item["at_ms"], now_ms), f"{item['duration_ms']} ms", short(said, 200))
+    for item in shown.attempts:
+        said = item.error or f"{item.http_status} {item.excerpt or ''}"
+        table.add_row(str(item.number), ago(item.at_ms, now_ms), f"{item.duration_ms} ms", short(said, 200))
     show(table)
-    print(printable(msgspec.json.encode(answer["payload"]).decode()))
+    print(printable(bytes(shown.payload).decode()))
 
 
 @app.command("replay")
@@ -99,16 +153,25 @@ def replay(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Push settled callbacks again, with the same id and payload: by id, or a selection such as --state abandoned."""
+    """Push callbacks again, with the same id and payload: by id, or a selection such as --state abandoned.
+
+    A selection takes what is done or was given up; --state due takes what waits for its next try, and pushes it now.
+    """
     wanted = _selection(state, account, appkey, message, since) | {"ids": ids or None}
     body = {name: value for name, value in wanted.items() if value is not None}
     if not body:
         raise typer.BadParameter("name ids, or a selection: --state, --account, --appkey, --message, --since")
     answer = _link(config).call("POST", f"{PATH}/replay", body | {"dry_run": dry_run})
+    told = read_answer(answer, Replayed)
+    number = told.count if dry_run else told.replayed
     if as_json:
-        print(msgspec.json.encode(answer).decode())
+        print(answer)
+    elif number:
+        print(f"{number} would be pushed again" if dry_run else f"{number} are pushed again")
     else:
-        print(f"{answer['count']} would be pushed again" if dry_run else f"{answer['replayed']} are pushed again")
+        print("there is nothing to push again")
+    if told.unknown_ids:
+        raise CommandFailed(f"no callback has the id {short(', '.join(told.unknown_ids), 300)}")
 
 
 def _selection(
@@ -120,10 +183,12 @@ def _selection(
         if match is None:
             raise typer.BadParameter("expected minutes, hours or days: 30m, 6h, 2d", param_hint="--since")
         since_ms = Clock().now_ms() - int(match[1]) * _UNIT_MS[match[2]]
+        if since_ms < 0:
+            raise typer.BadParameter("that is before 1970", param_hint="--since")
     return {"state": state, "account": account, "appkey": appkey, "message_id": message, "since_ms": since_ms}
 
 
-def _link(config: Any) -> AdminLink:
+def _link(config: Path | None) -> AdminLink:
     settings = read_settings(config)
     link = running_gateway(settings)
     if link is None:

@@ -5,13 +5,19 @@ from pathlib import Path
 import msgspec
 
 from waypost.cli import doctor_checks
-from waypost.cli.gateway_link import running_gateway
+from waypost.cli.gateway_link import read_answer, running_gateway
 from waypost.cli.run import CommandFailed, plain_failures, read_settings, run
 from waypost.gateway.checkup import Finding
 from waypost.service import check_up_offline
 from waypost.settings import Settings, database_path
 from waypost.store.database_file import schema_version
 from waypost.store.schema import newest_version
+
+
+class Examined(msgspec.Struct):
+    """What the admin API answers."""
+
+    findings: list[Finding]
 
 
 def examine(config: Path | None) -> list[Finding]:
@@ -39,11 +45,7 @@ def _tenants(settings: Settings) -> list[Finding]:
     """Have the tenants and Meta's view of them checked: by the gateway that runs, else by opening the journal here."""
     link = running_gateway(settings)
     if link is not None:
-        answer = link.call("GET", "/admin/v1/checkup")
-        try:
-            return msgspec.convert(answer["findings"], list[Finding])
-        except (KeyError, msgspec.ValidationError):
-            raise CommandFailed("the gateway's findings can't be read; is it of the same version?") from None
+        return read_answer(link.call("GET", "/admin/v1/checkup"), Examined).findings
     path = database_path(settings)
     if not path.is_file() or schema_version(path) != newest_version():
         return []  # that has been told already, and a look must neither make nor upgrade a database

@@ -13,6 +13,7 @@ from waypost.cli.terminal import printable
 from waypost.protocol.diagnose import Diagnosis, Finding, SignedRequest, diagnose
 from waypost.protocol.signing import ALGORITHM_HEADER, REQUIRED_HEADERS, SECRET_MASK, SignedHeaders
 
+STDIN = Path("-")
 _REQUEST_LINE = re.compile(r"[A-Z]+ \S+ HTTP/")
 _CURL_MARK = re.compile(r"^> ?")  # `curl -v` puts it before what it sends
 
@@ -26,7 +27,7 @@ def signature(
         typer.Option(help="File with the request's headers, one a line, as `curl -v` or a proxy shows them."),
     ] = None,
     body_file: Annotated[
-        str | None, typer.Option(help="File with the raw body, byte by byte as it was sent; - reads it from stdin.")
+        Path | None, typer.Option(help="File with the raw body, byte by byte as it was sent; - reads it from stdin.")
     ] = None,
     secret: Annotated[
         str, typer.Option(envvar="CUSTOMER_ACCESS_SECRET", help="The account's accessSecret; never printed.")
@@ -43,7 +44,7 @@ def signature(
     if headers_file is not None:
         lines = [*_head_of(_read(headers_file).decode("utf-8", "surrogateescape")), *lines]
     headers = _headers(lines)
-    body = b"" if body_file is None else sys.stdin.buffer.read() if body_file == "-" else _read(Path(body_file))
+    body = b"" if body_file is None else sys.stdin.buffer.read() if body_file == STDIN else _read(body_file)
     diagnosis = _shown(diagnose(_request(headers, body), secret), secret)
     if as_json:
         print(msgspec.json.encode(_as_data(diagnosis)).decode())

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import urllib3
@@ -12,6 +13,8 @@ from waypost.settings import Settings
 
 _TIMEOUT_S = 60.0
 
+Told = TypeVar("Told")
+
 
 class AdminLink:
     """The admin API of a running gateway."""
@@ -21,18 +24,37 @@ class AdminLink:
         self._token = token
         self._http = urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S)
 
-    def call(self, method: str, path: str, body: object | None = None) -> dict[str, object]:
-        """Call the admin API; raises `CommandFailed` with the gateway's own words."""
+    def call(self, method: str, path: str, body: object | None = None) -> str:
+        """Call the admin API and return the JSON object that it answers, as it came.
+
+        Raises `CommandFailed` with the gateway's own words.
+        """
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
         try:
             answer = self._http.request(method, self._url + path, body=data, headers=headers, redirect=False)
-            content = msgspec.json.decode(answer.data, type=dict[str, object])
+            content = answer.data.decode()
+            members = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         except (urllib3.exceptions.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CommandFailed(f"no usable answer from the gateway at {self._url}: {error}") from None
         if answer.status != 200:
-            raise CommandFailed(f"the gateway says: {content.get('error', answer.status)}")
+            raise CommandFailed(f"the gateway says: {_said(members.get('error')) or answer.status}")
         return content
+
+
+def _said(error: msgspec.Raw | None) -> str | None:
+    try:
+        return None if error is None else msgspec.json.decode(error, type=str)
+    except msgspec.DecodeError:
+        return None
+
+
+def read_answer(content: str, kind: type[Told]) -> Told:
+    """Return what a gateway answered as a type; raises `CommandFailed` where it is something else."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise CommandFailed(f"the gateway's answer can't be read ({error}); is it of the same version?") from None
 
 
 def running_gateway(settings: Settings) -> AdminLink | None:
@@ -49,7 +71,7 @@ def running_gateway(settings: Settings) -> AdminLink | None:
 def _kept_token(path: Path) -> str:
     try:
         return (path / "admin-token").read_text("ascii").strip()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         raise CommandFailed(
             f"a gateway runs on {path}, without its admin token in there; set WAYPOST_ADMIN_TOKEN as it is set for it"
         ) from None

@@ -1,6 +1,6 @@
 """`waypost messages`: what became of one message, or the newest ones."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -8,16 +8,18 @@ import typer
 from rich.table import Table
 
 from waypost.cli.db import existing_database
-from waypost.cli.gateway_link import AdminLink, running_gateway
+from waypost.cli.gateway_link import AdminLink, read_answer, running_gateway
 from waypost.cli.run import AsJson, CommandFailed, ConfigFile, plain_failures, read_settings, run
 from waypost.cli.terminal import after, ago, moment, printable, short, show
 from waypost.clock import Clock
 from waypost.meta.errors import classify
 from waypost.model import State
 from waypost.protocol.errors import MetaRefused, SystemBusy
+from waypost.protocol.rules import url_fault
 from waypost.service import journal_to_read
 from waypost.settings import Settings
 from waypost.web.admin import summary, timeline
+from waypost.web.admin_queries import MESSAGE_CURSOR, QueryInvalid, read_page
 from waypost.web.answers import MAX_PAGE
 
 PATH = "/admin/v1/messages"
@@ -103,17 +105,19 @@ def messages(
     else:
         content = _list(settings, _link(settings, url), state, limit, cursor)
     if as_json:
-        print(msgspec.json.encode(content).decode())
+        print(content)
     elif message_id is not None:
-        _show_story(_read(content, Story))
+        _show_story(read_answer(content, Story))
     else:
-        _show_list(_read(content, Listed))
+        _show_list(read_answer(content, Listed))
 
 
 def _link(settings: Settings, url: str | None) -> AdminLink | None:
     if url is None:
         with plain_failures():
             return running_gateway(settings)
+    if fault := url_fault(url):
+        raise typer.BadParameter(fault, param_hint="--url")
     if not settings.admin_token:
         raise CommandFailed(
             "with --url the admin token is needed: set WAYPOST_ADMIN_TOKEN as it is set on that gateway"
@@ -121,47 +125,44 @@ def _link(settings: Settings, url: str | None) -> AdminLink | None:
     return AdminLink(url, settings.admin_token)
 
 
-def _story(settings: Settings, link: AdminLink | None, message_id: str) -> dict[str, object]:
+def _story(settings: Settings, link: AdminLink | None, message_id: str) -> str:
     if link is not None:
         return link.call("GET", f"{PATH}/{quote(message_id, safe='')}")
     existing_database(settings)
 
-    async def read() -> dict[str, object]:
+    async def read() -> str:
         async with journal_to_read(settings) as store:
             message = await store.find(message_id)
             if message is None:
                 raise CommandFailed(f"no message has the id {message_id} (ours, cus_message_id or Meta's)")
-            return timeline(message, await store.statuses(message.id), [])
+            return _json(timeline(message, await store.statuses(message.id), []))
 
     with plain_failures():
         return run(read())
 
 
-def _list(
-    settings: Settings, link: AdminLink | None, state: State | None, limit: int, cursor: str | None
-) -> dict[str, object]:
+def _list(settings: Settings, link: AdminLink | None, state: State | None, limit: int, cursor: str | None) -> str:
     if link is not None:
         query = {"limit": limit, "state": state, "cursor": cursor}
         return link.call("GET", f"{PATH}?{urlencode({name: value for name, value in query.items() if value})}")
     existing_database(settings)
+    try:
+        read_page({"cursor": cursor} if cursor else {}, MESSAGE_CURSOR)
+    except QueryInvalid as error:
+        raise CommandFailed(str(error)) from None
 
-    async def read() -> dict[str, object]:
+    async def read() -> str:
         async with journal_to_read(settings) as store:
-            page = await store.list(state=state, limit=limit, cursor=cursor)
-            return {"messages": [summary(message) for message in page.messages], "next_cursor": page.next_cursor}
+            page = await store.list(state=state, limit=limit, cursor=cursor or None)
+            messages = [summary(message) for message in page.messages]
+            return _json({"messages": messages, "next_cursor": page.next_cursor})
 
     with plain_failures():
         return run(read())
 
 
-Told = TypeVar("Told")
-
-
-def _read(content: dict[str, object], kind: type[Told]) -> Told:
-    try:
-        return msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
-        raise CommandFailed(f"the gateway's answer can't be read ({error}); is it of the same version?") from None
+def _json(content: dict[str, object]) -> str:
+    return msgspec.json.encode(content).decode()
 
 
 def _show_list(listed: Listed) -> None:

@@ -4,13 +4,16 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date, time
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
+import phonenumbers
 from msgspec import Meta
 
+from waypost.gateway.pricing import EVERYWHERE
 from waypost.gateway.tenants import TenantObject
 from waypost.model import Account, Application, BusinessPhone, CategoryPrices, KeyPair, Template, Waba
+from waypost.protocol.event_names import name_fault
+from waypost.protocol.rules import carried, url_fault
 
 # \Z and not $: a value read from a file often ends with a line break, which would never fit what is compared with it
 Digits = Annotated[str, Meta(pattern=r"^[0-9]{6,15}\Z", description="digits with country code")]
@@ -20,6 +23,7 @@ Token = Annotated[str, Meta(pattern=r"^[!-~]+\Z", description="printable ASCII w
 Secret = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z", description="without control characters or line break")]
 ENV = "env:"
 DEAREST = 1_000_000  # no message costs that; a slip in an exponent does
+LONGEST_TTL_S = 30 * 86_400  # Meta's longest, of marketing messages
 
 
 class TenantFileInvalid(Exception):
@@ -82,7 +86,9 @@ class ApplicationTable(_Table):
     enabled: bool = True
     events: tuple[str, ...] | None = None
     preflight: Literal["refuse", "warn", "off"] = "refuse"
-    ttl: dict[Literal["marketing", "utility", "authentication", "service"], Annotated[int, Meta(ge=1)]] = {}
+    ttl: dict[
+        Literal["marketing", "utility", "authentication", "service"], Annotated[int, Meta(ge=1, le=LONGEST_TTL_S)]
+    ] = {}
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
     prices: dict[Annotated[str, Meta(pattern=r"^([A-Z]{2}|\*)\Z")], CategoryPrices] | None = None
 
@@ -111,10 +117,14 @@ def read(text: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """
     try:
         # Decimal, because a price is money: 0.1 must stay 0.1
-        tables = tomllib.loads(text, parse_float=str)
-    except tomllib.TOMLDecodeError as error:
+        return _resolved(tomllib.loads(text, parse_float=str), environment)
+    except ValueError as error:  # TOML's own errors are some; a number of thousands of digits is another
         raise TenantFileInvalid(f"not a TOML file: {error}") from None
+    except RecursionError:
+        raise TenantFileInvalid("not a TOML file: its tables or lists are nested too deeply") from None
 
+
+def _resolved(tables: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     def resolve(value: object, path: str) -> object:
         if isinstance(value, dict):
             return {name: resolve(item, f"{path}.{name}" if path else name) for name, item in value.items()}
@@ -126,12 +136,21 @@ def read(text: str, environment: Mapping[str, str]) -> dict[str, Any]:
             name = value.removeprefix(ENV)
             if not environment.get(name):
                 raise TenantFileInvalid(f"{path}: the environment variable {name} is not set")
+            if not _is_unicode(environment[name]):
+                raise TenantFileInvalid(f"{path}: the environment variable {name} is not UTF-8")
             return environment[name]
         return value
 
     resolved = resolve(tables, "")
     assert isinstance(resolved, dict)
     return resolved
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:  # bytes that are no UTF-8 come as half surrogates
+        return False
 
 
 def objects(tables: Mapping[str, Any]) -> list[TenantObject]:
@@ -164,6 +183,10 @@ def _wabas(file: TenantFile) -> Iterator[TenantObject]:
         for phone in table.phones:
             yield BusinessPhone(waba_id=table.waba_id, **msgspec.structs.asdict(phone))
         for template in table.templates:
+            try:
+                carried(list(template.components or ()), "")
+            except ValueError as error:
+                raise TenantFileInvalid(f"template {template.name}: components {error}") from None
             yield Template(waba_id=table.waba_id, **msgspec.structs.asdict(template))
 
 
@@ -179,35 +202,28 @@ def _accounts(file: TenantFile) -> Iterator[TenantObject]:
             values = msgspec.structs.asdict(item)
             secret = values.pop("callback_secret")
             values["callback_secret"] = (secret,) if isinstance(secret, str) else secret
-            if item.webhook is not None and not _is_http_url(item.webhook):
-                raise TenantFileInvalid(f"application {item.appkey}: webhook must be an absolute http(s) URL")
-            _check_prices(item)
+            _check_application(item)
             yield Application(account=table.name, **values)
 
 
-def _check_prices(application: ApplicationTable) -> None:
+def _check_application(application: ApplicationTable) -> None:
+    """Refuse what would go unseen otherwise: a webhook that nothing reaches, a name or country that never occurs."""
+
+    def refuse(what: str) -> None:
+        raise TenantFileInvalid(f"application {application.appkey}: {what}")
+
+    if application.webhook is not None and (fault := url_fault(application.webhook)):
+        refuse(f"webhook {fault}")
+    for name in application.events or ():
+        if fault := name_fault(name):
+            refuse(f"events: {name[:60]!r} {fault}")
     for country, prices in (application.prices or {}).items():
+        if country not in phonenumbers.SUPPORTED_REGIONS and country != EVERYWHERE:
+            meant = {"UK": "; is GB meant?"}.get(country, "")
+            refuse(f"prices: {country} is no ISO code of a country that has phone numbers{meant}")
         for category, price in msgspec.structs.asdict(prices).items():
             if price is not None and not (price.is_finite() and 0 <= price <= DEAREST and price == round(price, 6)):
-                raise TenantFileInvalid(
-                    f"application {application.appkey}: the {category} price of {country} must be a decimal from 0 up, "
-                    "with at most 6 places"
-                )
-
-
-def _is_http_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port  # raises where it is no port
-    except ValueError:
-        return False
-    return (
-        parts.scheme in ("http", "https")
-        and bool(parts.hostname)
-        and port != 0
-        and url.isprintable()
-        and " " not in url
-    )
+                refuse(f"the {category} price of {country} must be a decimal from 0 up, with at most 6 places")
 
 
 def _check_unique(found: list[TenantObject]) -> None:

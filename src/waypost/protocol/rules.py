@@ -6,15 +6,21 @@ path of the place where it stood.
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+from yarl import URL
 
 PHONE_MIN_DIGITS = 6
 PHONE_MAX_DIGITS = 15  # ITU-T E.164
 CUS_MESSAGE_ID_MAX_LENGTH = 128
 CARRIED_MAX_DEPTH = 64  # far beyond what Meta defines; keeps every later walk and encoding safe
+URL_MAX_LENGTH = 8_192  # what common servers take as a request line
 
 _PHONE_ORNAMENTS = str.maketrans("", "", "+-(). ")
 _HTTP = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE | re.ASCII)
+_NO_HOST = "must have a host, and a port from 1 to 65535 if any"
 _NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _JSON_NAMES = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list"}
 
@@ -71,20 +77,40 @@ def customer_message_id(value: str | None) -> str | None:
 
 
 def webhook_url(value: str | None) -> str | None:
-    """Return a `dr_webhook`: an absolute http or https URL with a host; an empty one is none (decision D10)."""
+    """Return a `dr_webhook`: a URL that can be pushed to; an empty one is none (decision D10)."""
     if not value:
         return None
-    problem = wrong("expected an absolute http or https URL", ".dr_webhook")
-    if not _HTTP.match(value) or " " in value or not value.isprintable():
-        raise problem
-    try:
-        parts = urlsplit(value)
-        named = bool(parts.hostname) and parts.port != 0  # reading the port checks that it is a number
-    except ValueError:
-        raise problem from None
-    if not named:
-        raise problem
+    if fault := url_fault(value):
+        raise wrong(fault, ".dr_webhook")
     return value
+
+
+def url_fault(url: str) -> str | None:
+    """Say why no callback can ever be posted to a URL, as what it must be; None if only its address may be refused.
+
+    It is asked where a URL comes in (`dr_webhook`, the tenant file) and again where it is posted to, so that what is
+    taken is tried. It quotes nothing of the URL, which may hold a password.
+    """
+    if not _HTTP.match(url):
+        return "must be an absolute http or https URL"
+    if len(url) > URL_MAX_LENGTH:
+        return f"must have at most {URL_MAX_LENGTH} characters"
+    if not url.isprintable() or " " in url or "\\" in url:
+        return "must be printable, without spaces and backslashes"
+    try:
+        parts = urlsplit(url)
+        reachable = parts.port != 0 and _is_host(URL(url).raw_host or "")  # the second is who posts
+    except ValueError:
+        return _NO_HOST
+    if "@" in parts.netloc:
+        return "must not hold a user name or password"
+    return None if reachable else _NO_HOST
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host or host.replace(".", "").isdigit():  # 127.1 and 2130706433 mean something else to everybody
+        return bool(ip_address(host))
+    return _HOST_NAME.fullmatch(host) is not None
 
 
 def link(value: str) -> str:

@@ -10,8 +10,10 @@ from waypost.gateway.checkup import Checkup
 from waypost.gateway.registry import Registry
 from waypost.gateway.tenant_file import TenantFileInvalid
 from waypost.model import Attempt, Callback, Message, State, StatusRecord
+from waypost.protocol import callback_json
 from waypost.store.base import Store
-from waypost.web.answers import MAX_PAGE, reply
+from waypost.web.admin_queries import MESSAGE_CURSOR, read_body, read_page
+from waypost.web.answers import masked, reply
 from waypost.web.token import Guard
 
 log = structlog.get_logger("waypost.admin")
@@ -43,10 +45,8 @@ class AdminApi:
         state = query.get("state")
         if state is not None and state not in set(State):
             return reply({"error": f"state must be one of {', '.join(State)}"}, 400)
-        limit = query.get("limit", "50")
-        if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= MAX_PAGE):
-            return reply({"error": f"limit must be a number from 1 to {MAX_PAGE}"}, 400)
-        page = await self._store.list(state=state, limit=int(limit), cursor=query.get("cursor"))
+        limit, cursor = read_page(query, MESSAGE_CURSOR)
+        page = await self._store.list(state=state, limit=limit, cursor=cursor)
         return reply({"messages": [summary(message) for message in page.messages], "next_cursor": page.next_cursor})
 
     async def show_message(self, request: Request) -> Response:
@@ -62,11 +62,7 @@ class AdminApi:
 
     async def apply(self, request: Request) -> Response:
         """Make the tenants what the tables of a tenant file say, `env:` names already replaced; answer what changed."""
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_TENANT_BYTES:
-                return reply({"error": f"a tenant file has at most {MAX_TENANT_BYTES} bytes"}, 413)
+        body = await read_body(request, MAX_TENANT_BYTES)
         try:
             tables = msgspec.json.decode(body, type=dict[str, object])
             changes = await self._registry.apply(tables)
@@ -115,7 +111,7 @@ def timeline(
     return {
         **summary(message),
         "biz_opaque_callback_data": message.opaque,
-        "dr_webhook": message.dr_webhook,
+        "dr_webhook": message.dr_webhook and masked(message.dr_webhook),
         "statuses": [_shown(item) for item in statuses],
         "callbacks": [_callback(callback, attempts) for callback, attempts in callbacks],
         "meta_answer": _parsed(message.meta_answer),
@@ -146,7 +142,7 @@ def _callback(callback: Callback, attempts: tuple[Attempt, ...]) -> dict[str, ob
         "id": callback.id,
         "status": callback.status,
         "state": callback.state,
-        "url": callback.url,
+        "url": masked(callback.url),
         "attempts": tried,
     }
 
@@ -158,9 +154,9 @@ def _shown(item: StatusRecord) -> dict[str, object]:
         "timestamp_ms": item.timestamp_ms,
         "received_at_ms": item.received_at_ms,
     }
-    said = _parsed(item.raw)
-    if isinstance(said, dict) and said.get("errors"):
-        shown["errors"] = said["errors"]
+    errors = callback_json.read_object(item.raw).get("errors")
+    if errors:  # written clean, because Meta's text may hold what is no JSON
+        shown |= msgspec.json.decode(callback_json.write({"errors": errors}))
     return shown
 
 

@@ -1,7 +1,6 @@
 """`/admin/v1/callbacks` and `/admin/v1/events`: what was pushed to customers, what was not, and pushing it again."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 import structlog
@@ -10,33 +9,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from waypost.gateway.deliver import Deliverer
-from waypost.model import Attempt, Callback, CallbackState
+from waypost.model import Attempt, AuditEntry, Callback
 from waypost.store.base import CallbackFilter, Store
-from waypost.web.answers import MAX_PAGE, reply
+from waypost.web.admin_queries import CALLBACK_CURSOR, read_events, read_filter, read_page, read_replay
+from waypost.web.answers import MAX_PAGE, masked, reply
 from waypost.web.token import Guard
 
 log = structlog.get_logger("waypost.audit")
 
 REPLAY_AT_ONCE = 1_000  # rows of one transaction; a replay of more goes on with the next
-_NUMBERS = ("since_ms", "until_ms")
-_TEXTS = ("account", "appkey", "message_id", "state")
-
-
-class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a replay: which callbacks, and whether only to count them."""
-
-    ids: tuple[str, ...] | None = None
-    state: CallbackState | None = None
-    account: str | None = None
-    appkey: str | None = None
-    message_id: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-    dry_run: bool = False
-
-
-class QueryInvalid(Exception):
-    """A query member is malformed; the message says what is expected."""
+MAX_IDS = MAX_PAGE  # of one replay: what one page lists, so that its audit entry stays small
+MAX_ID_CHARS = 64  # ours have half of that
+OPERATOR = "admin"  # the admin token has no name
 
 
 class CallbackAdmin:
@@ -54,25 +38,17 @@ class CallbackAdmin:
             Route("/admin/v1/callbacks/replay", self._guard(self.replay), methods=["POST"]),
             Route("/admin/v1/callbacks/{callback_id:path}", self._guard(self.show_callback), methods=["GET"]),
             Route("/admin/v1/events", self._guard(self.list_events), methods=["GET"]),
+            Route("/admin/v1/audit", self._guard(self.list_audit), methods=["GET"]),
         ]
 
     async def list_callbacks(self, request: Request) -> Response:
         """Answer callbacks oldest first, without their bodies."""
-        return await self._page(request.query_params, "callbacks", lambda item: summary(item, self._deliverer))
+        query = request.query_params
+        return await self._page(query, "callbacks", (read_filter(query),), lambda item: summary(item, self._deliverer))
 
     async def list_events(self, request: Request) -> Response:
-        """Answer what customers were or are to be told, with the payload and id of the callback, for reconciling.
-
-        `?since=` in milliseconds; `delivered=false` leaves out what was accepted.
-        """
-        query = dict(request.query_params)
-        if "since" in query:
-            query["since_ms"] = query.pop("since")
-        delivered = query.pop("delivered", "true")
-        if delivered not in ("true", "false"):
-            return reply({"error": "delivered must be true or false"}, 400)
-        wanted = None if delivered == "true" else (CallbackState.DUE, CallbackState.ABANDONED)
-        return await self._page(query, "events", with_payload, wanted)
+        """Answer what customers were or are to be told, with the payload and id of the callback, for reconciling."""
+        return await self._page(request.query_params, "events", read_events(request.query_params), with_payload)
 
     async def show_callback(self, request: Request) -> Response:
         """Answer one callback with its payload and the attempts that are kept."""
@@ -85,76 +61,63 @@ class CallbackAdmin:
         return reply(with_payload(callback) | {"attempts": [shown_attempt(item) for item in attempts]})
 
     async def replay(self, request: Request) -> Response:
-        """Push settled callbacks again: `{"ids": […]}`, or a selection; `dry_run` only counts."""
-        try:
-            wanted = msgspec.json.decode(await request.body(), type=ReplayRequest)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return reply({"error": f"the body must say which callbacks: {error}"}, 400)
+        """Push callbacks (again) now: `{"ids": […]}`, or a selection; `dry_run` only counts.
+
+        Those that wait for their next try only if they are asked for, by id or by their state.
+        """
+        wanted = await read_replay(request)
         values = msgspec.structs.asdict(wanted)
         dry_run = values.pop("dry_run")
         if all(value is None for value in values.values()):
             return reply({"error": "name ids, or a state, account, appkey, message_id or since_ms"}, 400)
-        if wanted.state == CallbackState.DUE:
-            return reply({"error": "what is due is pushed anyway; state may be done or abandoned"}, 400)
-        selection = CallbackFilter(**values)
+        if wanted.ids is not None and (len(wanted.ids) > MAX_IDS or any(len(one) > MAX_ID_CHARS for one in wanted.ids)):
+            return reply({"error": f"ids may be {MAX_IDS} at most, of {MAX_ID_CHARS} characters each"}, 400)
+        selection = CallbackFilter(**values, settled=wanted.ids is None and wanted.state is None)
+        missing = {} if wanted.ids is None else {"unknown_ids": await self._unknown(wanted.ids)}
         if dry_run:
-            return reply({"count": await self._count(selection)})
-        replayed = await self._replay(selection)
-        log.info("callbacks_replayed", replayed=replayed, **{name: value for name, value in values.items() if value})
-        return reply({"replayed": replayed})
+            return reply({"count": await self._store.count_callbacks(selection), **missing})
+        given = {name: value for name, value in values.items() if value is not None}
+        return reply({"replayed": await self._replay(selection, given), **missing})
 
-    async def _count(self, selection: CallbackFilter) -> int:
-        """Return how many a replay would take: settled ones only."""
-        states = (selection.state,) if selection.state is not None else (CallbackState.DONE, CallbackState.ABANDONED)
-        counts = [
-            await self._store.count_callbacks(msgspec.structs.replace(selection, state=state)) for state in states
-        ]
-        return sum(counts)
+    async def _unknown(self, ids: tuple[str, ...]) -> list[str]:
+        """Return those ids that no callback has."""
+        page = await self._store.callbacks(CallbackFilter(ids=ids), limit=len(ids), cursor=None)
+        known = {callback.id for callback in page.callbacks}
+        return [callback_id for callback_id in dict.fromkeys(ids) if callback_id not in known]
 
-    async def _replay(self, selection: CallbackFilter) -> int:
-        """Make them due again, portion by portion; a portion that is due is not settled, so each is taken once."""
-        total = 0
-        until_ms = selection.until_ms
+    async def _replay(self, selection: CallbackFilter, given: dict[str, object]) -> int:
+        """Note who asked for what, then make the callbacks due portion by portion; each is taken once."""
+        asked = msgspec.json.encode(given).decode()
+        audit_id = await self._store.begin_audit(who=OPERATOR, action="replay", selection=asked)
+        replayed, cursor = 0, None
         now_ms = self._deliverer.now_ms()
-        selection = msgspec.structs.replace(selection, until_ms=until_ms if until_ms is not None else now_ms)
-        while endpoints := await self._store.replay_callbacks(selection, now_ms=now_ms, limit=REPLAY_AT_ONCE):
-            total += len(endpoints)
-            self._deliverer.ring(set(endpoints), probe=True)
-        return total
+        while True:
+            portion = await self._store.replay_callbacks(
+                selection, now_ms=now_ms, limit=REPLAY_AT_ONCE, cursor=cursor, audit_id=audit_id
+            )
+            replayed += len(portion.endpoints)
+            self._deliverer.ring(set(portion.endpoints), probe=True)
+            cursor = portion.next_cursor
+            if cursor is None:
+                break
+        log.info("callbacks_replayed", audit_id=audit_id, replayed=replayed)
+        return replayed
+
+    async def list_audit(self, request: Request) -> Response:
+        """Answer what operators did through this API, newest first; `?limit=` as everywhere."""
+        limit, _ = read_page(request.query_params, CALLBACK_CURSOR)
+        return reply({"entries": [shown_entry(entry) for entry in await self._store.audit(limit=limit)]})
 
     async def _page(
         self,
         query: Mapping[str, str],
         name: str,
+        wanted: tuple[CallbackFilter, ...],
         shown: Callable[[Callback], dict[str, object]],
-        states: tuple[CallbackState, ...] | None = None,
     ) -> Response:
-        try:
-            wanted, limit = read_query(query)
-        except QueryInvalid as error:
-            return reply({"error": str(error)}, 400)
-        page = await self._store.callbacks(wanted, limit=limit, cursor=query.get("cursor"))
-        items = [shown(item) for item in page.callbacks if states is None or item.state in states]
-        return reply({name: items, "next_cursor": page.next_cursor})
-
-
-def read_query(query: Mapping[str, str]) -> tuple[CallbackFilter, int]:
-    """Turn a query into a filter and a page size; raises `QueryInvalid`."""
-    values: dict[str, Any] = {name: query[name] for name in _TEXTS if name in query}
-    for name in (*_NUMBERS, "limit"):
-        text = query.get(name)
-        if text is None:
-            continue
-        if not (text.isascii() and text.isdigit() and len(text) <= 15):
-            raise QueryInvalid(f"{name} must be a whole number")
-        values[name] = int(text)
-    limit = values.pop("limit", 50)
-    if not 1 <= limit <= MAX_PAGE:
-        raise QueryInvalid(f"limit must be a number from 1 to {MAX_PAGE}")
-    try:
-        return msgspec.convert(values, CallbackFilter), limit
-    except msgspec.ValidationError:
-        raise QueryInvalid(f"state must be one of {', '.join(CallbackState)}") from None
+        limit, cursor = read_page(query, CALLBACK_CURSOR)
+        page = await self._store.callbacks(*wanted, limit=limit, cursor=cursor)
+        return reply({name: [shown(item) for item in page.callbacks], "next_cursor": page.next_cursor})
 
 
 def summary(callback: Callback, deliverer: Deliverer) -> dict[str, object]:
@@ -164,7 +127,7 @@ def summary(callback: Callback, deliverer: Deliverer) -> dict[str, object]:
         "kind": callback.kind,
         "status": callback.status,
         "state": callback.state,
-        "url": callback.url,
+        "url": masked(callback.url),
         "account": callback.account,
         "appkey": callback.appkey,
         "message_id": callback.message_id,
@@ -184,11 +147,16 @@ def with_payload(callback: Callback) -> dict[str, object]:
         "kind": callback.kind,
         "status": callback.status,
         "state": callback.state,
-        "url": callback.url,
+        "url": masked(callback.url),
         "message_id": callback.message_id,
         "created_at_ms": callback.created_at_ms,
         "payload": msgspec.Raw(callback.body),
     }
+
+
+def shown_entry(entry: AuditEntry) -> dict[str, object]:
+    """Return an audit entry as it is shown."""
+    return msgspec.structs.asdict(entry) | {"selection": msgspec.Raw(entry.selection.encode())}
 
 
 def shown_attempt(attempt: Attempt) -> dict[str, object]:

@@ -80,8 +80,9 @@ ENVELOPE: dict[str, dict[str, Any]] = {
     },
     "dr_webhook": {
         "description": "Where callbacks about this message go instead of the application's webhook: an absolute http "
-        "or https URL.",
+        "or https URL without user name and password.",
         "format": "uri",
+        "maxLength": 8192,
     },
     "biz_opaque_callback_data": {"description": "Any string; comes back with every status of the message, unchanged."},
     "api_type": {

@@ -1,37 +1,54 @@
-"""`POST /api/wa/callback`: a customer asks again for what it was told about its templates, account and phones."""
+"""`POST /api/wa/callback`: a customer asks again for what it was told."""
 
 import msgspec
 
+from waypost.clock import first_id_of
 from waypost.gateway import routing
 from waypost.gateway.registry import Registry
 from waypost.model import Callback, CallbackKind
 from waypost.protocol import callback_query, replies
+from waypost.protocol.callback_events import MESSAGES, STATUSES, subscription_of
+from waypost.protocol.callback_query import CallbackQuery
 from waypost.protocol.errors import ParameterInvalid, SystemBusy
 from waypost.store.base import CallbackFilter, Store, StoreUnavailable
 from waypost.telemetry import WideLine
 from waypost.web import signed
-from waypost.web.answers import MAX_PAGE
 from waypost.web.asgi import BodyRefused
 
-MAX_EVENTS = 5_000  # of an application that one query looks through; an account has a few in a week
+MAX_READ = 5_000  # callbacks that one query looks through
+MAX_BYTES = 8 * 1_048_576  # of what one answer holds: coexistence history comes in large pieces
+_AT_ONCE = 50  # read from the journal together; others read in between
+_OTHERS = (CallbackKind.INBOUND, CallbackKind.EVENT)
+# What has no name of its field in it: the array that it comes in instead. The first and last may come as events too.
+_FLAT = {
+    MESSAGES: ("messages", _OTHERS),
+    STATUSES: ("statuses", (CallbackKind.STATUS,)),
+    "calls": ("calls", _OTHERS),
+}
+_EVENTS = ("", (CallbackKind.EVENT,))
+_ABSENT = msgspec.Raw()
 
 
 class _Value(msgspec.Struct):
     business_phone: str | None = None
 
 
-class _Event(msgspec.Struct):
-    """As much of a stored event as a query chooses by."""
+class _Told(msgspec.Struct):
+    """As much of a stored callback as a query chooses by; `field` and `value` are those of events."""
 
-    field: str
-    value: _Value
+    field: str | None = None
+    value: _Value | None = None
+    business_phone: str | None = None
+    messages: msgspec.Raw = _ABSENT
+    statuses: msgspec.Raw = _ABSENT
+    calls: msgspec.Raw = _ABSENT
 
 
-_event_decoder = msgspec.json.Decoder(_Event)
+_decoder = msgspec.json.Decoder(_Told)
 
 
 class CallbackQueryEndpoint:
-    """Answers the stored events of one field, number and time, each as the text that was pushed."""
+    """Answers the stored callbacks of one field, number and time, each as the text that was pushed."""
 
     def __init__(self, registry: Registry, store: Store) -> None:
         self._registry = registry
@@ -45,34 +62,58 @@ class CallbackQueryEndpoint:
         since_ms, until_ms = query.window(now_ms)
         line.note(appkey=query.appkey, business_phone=query.business_phone, field=query.field)
         place = routing.locate(tenants, caller.account, query.appkey, query.business_phone)
-        wanted = CallbackFilter(
-            account=caller.account.name,
-            appkey=query.appkey,
-            kind=CallbackKind.EVENT,
-            since_ms=since_ms,
-            until_ms=until_ms,
-        )
         try:
-            events = await self._events(wanted)
+            found, cursor = await self._read(caller.account.name, query, place.phone.number, since_ms, until_ms)
         except StoreUnavailable as error:
             raise SystemBusy(f"journal unavailable: {error}") from None
-        found = [event.body.decode() for event in events if _fits(event, query.field, place.phone.number)]
-        line.note(events=len(found))
-        return replies.answered(found, line.trace_id)
+        line.note(callbacks=len(found))
+        if query.page_size is not None:
+            items = [{"id": callback.id, "payload": callback.body.decode()} for callback in found]
+            return replies.answered({"callbacks": items, "next_cursor": cursor}, line.trace_id)
+        if cursor is not None:
+            details = "there are too many in this time; ask for a shorter one, or page by page with a limit"
+            raise ParameterInvalid(details, path="$.end_time")
+        return replies.answered([callback.body.decode() for callback in found], line.trace_id)
 
-    async def _events(self, wanted: CallbackFilter) -> list[Callback]:
-        events: list[Callback] = []
-        cursor: str | None = None
+    async def _read(
+        self, account: str, query: CallbackQuery, number: str, since_ms: int, until_ms: int
+    ) -> tuple[list[Callback], str | None]:
+        """Return what fits, and behind which one to go on; None if nothing follows.
+
+        The time is that of the ids, which never steps back: so neighbouring times share no callback and miss none, and
+        what comes after the end is not read.
+        """
+        name = _name_of(query.field)
+        wanted = [
+            CallbackFilter(account=account, appkey=query.appkey, kind=kind) for kind in _FLAT.get(name, _EVENTS)[1]
+        ]
+        cursor, end = max(query.cursor or "", first_id_of(since_ms)), first_id_of(until_ms)
+        found: list[Callback] = []
+        read = size = 0
         while True:
-            page = await self._store.callbacks(wanted, limit=MAX_PAGE, cursor=cursor)
-            events += page.callbacks
-            if len(events) > MAX_EVENTS:
-                raise ParameterInvalid("there are too many in this time; ask for a shorter one", path="$.end_time")
+            page = await self._store.callbacks(*wanted, limit=_AT_ONCE, cursor=cursor)
+            for callback in page.callbacks:
+                if callback.id >= end:
+                    return found, None
+                if len(found) == query.page_size or read == MAX_READ or size > MAX_BYTES:
+                    return found, cursor
+                cursor = callback.id
+                read += 1
+                if _fits(callback, name, number):
+                    found.append(callback)
+                    size += len(callback.body)
             if page.next_cursor is None:
-                return events
-            cursor = page.next_cursor
+                return found, None
 
 
-def _fits(event: Callback, field: str, number: str) -> bool:
-    told = _event_decoder.decode(event.body)
-    return told.field == field and told.value.business_phone == number
+def _name_of(field: str) -> str:
+    name = subscription_of(field)
+    return name if name in _FLAT else field
+
+
+def _fits(callback: Callback, name: str, number: str) -> bool:
+    told = _decoder.decode(callback.body)
+    if told.value is not None:
+        return told.field == name and told.value.business_phone == number
+    member, _ = _FLAT.get(name, _EVENTS)
+    return told.business_phone == number and getattr(told, member, _ABSENT) is not _ABSENT

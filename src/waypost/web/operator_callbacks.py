@@ -14,8 +14,11 @@ _SELECTION: dict[str, tuple[Json, str]] = {
     "account": (_TEXT, "Only those of an account."),
     "appkey": (_TEXT, "Only those of an application."),
     "message_id": (_TEXT, "Only those of a message, by the gateway's own id."),
-    "since_ms": (_NUMBER, "Only those made at this time or later, in milliseconds since 1970."),
-    "until_ms": (_NUMBER, "Only those made before this time."),
+    "since_ms": (
+        _NUMBER,
+        "Only those made at this time or later, in milliseconds since 1970; with `state` `abandoned`, given up then.",
+    ),
+    "until_ms": (_NUMBER, "Only those made before this time; with `state` `abandoned`, given up before it."),
 }
 _ATTEMPT: Json = {
     "number": _NUMBER,
@@ -25,7 +28,16 @@ _ATTEMPT: Json = {
     "error": _TEXT_OR_NULL,
     "excerpt": _TEXT_OR_NULL | {"description": "Of the receiver's answer."},
 }
+_AUDIT_ENTRY: Json = {
+    "id": _TEXT,
+    "at_ms": _NUMBER,
+    "who": _TEXT | {"description": "`admin`: whoever has the admin token."},
+    "action": _TEXT | {"description": "`replay`."},
+    "selection": {"type": "object", "description": "To what: the members that were given."},
+    "affected": _NUMBER | {"description": "How many callbacks so far; it is counted as the work goes on."},
+}
 _REPLAYED: Json = {
+    "unknown_ids": {"type": "array", "items": _TEXT, "description": "Which of the `ids` no callback has."},
     "replayed": _NUMBER | {"description": "How many are pushed again."},
     "count": _NUMBER | {"description": "How many would be: the answer to `dry_run`."},
 }
@@ -44,7 +56,7 @@ def paths() -> Json:
             "delivered",
             "query",
             {"enum": ["true", "false"], "default": "true"},
-            "`false` leaves out what was accepted; a page may then be short or empty although another follows.",
+            "`false` leaves out what was accepted; of what was given up, the times are then those when it was.",
         ),
     ]
     callback_id = parameter("callback_id", "path", _TEXT, "The callback's id, as in the header `webhook-id`.")
@@ -69,13 +81,16 @@ def paths() -> Json:
                 parameters=events + selection + page,
             )
         },
+        "/admin/v1/audit": {
+            "get": admin_call("List what operators had done, newest first", "AuditTrail", 400, parameters=page[:1])
+        },
     }
 
 
 def _replay() -> Json:
     members: Json = {name: schema | {"description": words} for name, (schema, words) in _SELECTION.items()}
-    members["state"] = {"enum": [CallbackState.DONE.value, CallbackState.ABANDONED.value]}  # what is due comes anyway
-    members["ids"] = {"type": "array", "items": _TEXT, "description": "Only these."}
+    members["state"] |= {"description": "Only those in this state; left out: `done` and `abandoned`, and `ids` in any."}
+    members["ids"] = {"type": "array", "items": _TEXT, "maxItems": MAX_PAGE, "description": "Only these."}
     members["dry_run"] = {"type": "boolean", "default": False, "description": "Only count."}
     selection: Json = {
         "type": "object",
@@ -83,9 +98,10 @@ def _replay() -> Json:
         "properties": members,
     }
     return admin_call(
-        "Push callbacks that are done or abandoned again, with the same id and payload",
+        "Push callbacks again with the same id and payload, or now what waits for its next try",
         "Replay",
         400,
+        413,
         requestBody={"required": True, **content(selection)},
     )
 
@@ -107,7 +123,7 @@ def schemas() -> Json:
         "settled_at_ms": _NUMBER_OR_NULL,
         "http_status": _NUMBER_OR_NULL | {"description": "Of the last attempt."},
         "error": _TEXT_OR_NULL | {"description": "Of the last attempt."},
-        "endpoint_down": {"type": "boolean", "description": "Its endpoint is only probed, once an hour."},
+        "endpoint_down": {"type": "boolean", "description": "Its endpoint is only probed."},
     }
     payload = {"payload": {"type": "object", "description": "What the receiver gets."}}
     of_message = {name: told[name] for name in ("id", "status", "state", "url")}
@@ -125,6 +141,10 @@ def schemas() -> Json:
         "MessageCallback": whole_object(
             "One callback of a message.",
             of_message | {"attempts": _attempts("at_ms", "http_status", "duration_ms", "error")},
+        ),
+        "AuditTrail": whole_object(
+            "What was done through the admin API, of which the last 500 times are kept.",
+            {"entries": {"type": "array", "items": whole_object("", _AUDIT_ENTRY)}},
         ),
         "Replay": {"type": "object", "description": "How many callbacks it concerns.", "properties": _REPLAYED},
     }

@@ -7,13 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from waypost.store.base import StoreUnavailable
+from waypost.web.admin_queries import QueryInvalid
 from waypost.web.answers import reply
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Guard:
-    """Wraps handlers so that they are reached with the token only, and a journal that is away is told."""
+    """Wraps handlers so that they are reached with the token only; what they can't read, or a lost journal, is told."""
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
@@ -27,6 +28,8 @@ class Guard:
                 return reply({"error": "the header Authorization must be: Bearer <admin token>"}, 401)
             try:
                 return await handler(request)
+            except QueryInvalid as error:
+                return reply({"error": str(error)}, error.status)
             except StoreUnavailable as error:
                 return reply({"error": f"the journal is unavailable: {error}"}, 503)
 
