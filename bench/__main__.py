@@ -24,6 +24,7 @@ class Only(StrEnum):
     SEND = "send"
     WEBHOOKS = "webhooks"
     CALLBACKS = "callbacks"
+    ISOLATION = "isolation"
 
 
 class UpstreamKind(StrEnum):
@@ -40,6 +41,9 @@ def bench(
     concurrency: Annotated[int, typer.Option(min=1, max=2000, help="Connections with a request under way each.")] = 64,
     upstream: Annotated[UpstreamKind, typer.Option(help="What stands in for Meta while sending.")] = UpstreamKind.LEAN,
     only: Annotated[Only | None, typer.Option(help="Measure only this instead of everything.")] = None,
+    waiting: Annotated[
+        int, typer.Option(min=1, help="Callbacks that wait for the endpoint that hangs, in isolation.")
+    ] = 100_000,
     folder: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Where to put the journal; a real disk, please.")
     ] = None,
@@ -54,6 +58,7 @@ def bench(
         upstream=upstream.value,
         folder=folder,
         only=only.value if only else None,
+        waiting=waiting,
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -12,13 +12,14 @@ from bench.failure import BenchFailed
 from bench.journal import Journal
 from bench.load import Load
 from bench.plan import Measured, Measurement, Place, Plan
+from bench.posts import MOST_UPDATES, bulk, portions, single
 from bench.process import StackProcess, start_stacks
 from bench.receiver import Receiver
-from bench.requests import ACCESS_KEY, ACCESS_SECRET, Requests
+from bench.requests import ACCESS_SECRET, BENCH, Requests
 from bench.sending import Sent
 from bench.stacks import PUSHES_AT_ONCE, WantedPushes
 from bench.upstream import LeanUpstream
-from bench.webhooks import CONCURRENCY, post
+from bench.webhooks import CONCURRENCY
 from waypost.protocol import callbacks
 
 _LEAST = 4 * PUSHES_AT_ONCE
@@ -101,30 +102,51 @@ class Gateway(_Delivering):
 
     async def deliver(self, count: int) -> Measured:
         """Have that many callbacks entered, then delivered; each must arrive exactly once."""
-        ids = await self._sent.more(count)
+        ids = await self.send(count)
         await asyncio.sleep(_AFTER_OUTCOME_S)
-        done_before = self._journal.callbacks("done")
+        done_before = self._journal.done(self._sent.endpoint)
         self._receiver.hold()
-        await self._webhooks.send([post(one, "sent") for one in ids])
+        customer = self._sent.customer
+        await self._webhooks.send([bulk(customer, some, "sent") for some in portions(ids, MOST_UPDATES)])
         await self._arrived(PUSHES_AT_ONCE)
-        if (waiting := self._journal.callbacks("due")) != count:
+        if (waiting := self._journal.waiting(self._sent.endpoint)) != count:
             raise self._void(count, f"{waiting} waited in the journal")
         cpu_s = await self._process.cpu_s()
         began_s = time.perf_counter()
         self._receiver.go_on()
         measured = await self._measured(began_s, cpu_s, count)
-        seen = Counter(self._id_of(body) for body in self._receiver.bodies)
-        if seen != Counter(ids):
-            raise self._void(count, f"{len(seen.keys() & set(ids))} arrived, in {seen.total()} pushes")
-        if (done := self._journal.callbacks("done") - done_before) != count:
-            raise self._void(count, f"{done} are done in the journal")
+        self._check(ids, done_before)
         return measured
 
-    async def _at_rest(self) -> None:
-        await self._journal.settled()
+    async def send(self, count: int) -> list[str]:
+        """Have that many messages sent that can be reported about a little later."""
+        return await self._sent.more(count)
 
-    def _id_of(self, body: bytes) -> str:
-        return msgspec.json.decode(body, type=_Callback).statuses[0].meta_message_id
+    async def delays_ms(self, ids: list[str], per_s: float) -> list[float]:
+        """Report statuses evenly spaced, and return how long after each 200 the callback arrived."""
+        done_before = self._journal.done(self._sent.endpoint)
+        self._receiver.hold()
+        self._receiver.go_on()
+        block = await self._webhooks.send([single(self._sent.customer, one, "sent") for one in ids], per_s)
+        await self._arrived(len(ids))
+        await self._at_rest()
+        self._check(ids, done_before)
+        came_s = dict(zip(map(_id_of, self._receiver.bodies), self._receiver.came_s, strict=True))
+        return [(came_s[one] - answered_s) * 1000 for one, answered_s in zip(ids, block.answered_s, strict=True)]
+
+    def _check(self, ids: list[str], done_before: int) -> None:
+        seen = Counter(map(_id_of, self._receiver.bodies))
+        if seen != Counter(ids):
+            raise self._void(len(ids), f"{len(seen.keys() & set(ids))} arrived, in {seen.total()} pushes")
+        if (done := self._journal.done(self._sent.endpoint) - done_before) != len(ids):
+            raise self._void(len(ids), f"{done} are done in the journal")
+
+    async def _at_rest(self) -> None:
+        await self._journal.settled(self._sent.endpoint)
+
+
+def _id_of(body: bytes) -> str:
+    return msgspec.json.decode(body, type=_Callback).statuses[0].meta_message_id
 
 
 class Pushes(_Delivering):
@@ -138,7 +160,11 @@ class Pushes(_Delivering):
     async def deliver(self, count: int) -> Measured:
         """Have the body pushed that many times."""
         headers = callbacks.nxcloud_headers(
-            self._body, access_key=ACCESS_KEY, secret=ACCESS_SECRET, algorithm="md5", ts_ms=time.time_ns() // 1_000_000
+            self._body,
+            access_key=BENCH.access_key,
+            secret=ACCESS_SECRET,
+            algorithm="md5",
+            ts_ms=time.time_ns() // 1_000_000,
         )
         wanted = WantedPushes(url=self._url, body=self._body.decode(), headers=headers, count=count)
         body = msgspec.json.encode(wanted)

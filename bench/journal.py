@@ -21,14 +21,24 @@ class Journal:
         """Return how many statuses are recorded with their message."""
         return self._count("SELECT COUNT(*) FROM status")
 
-    def callbacks(self, state: str) -> int:
-        """Return how many callbacks are in a state."""
-        return self._count("SELECT COUNT(*) FROM callback WHERE state = ?", state)
+    def waiting(self, endpoint: str) -> int:
+        """Return how many callbacks of an endpoint are not settled."""
+        return self._count("SELECT COUNT(*) FROM work WHERE kind = 'callback' AND scope = ?", endpoint)
 
-    async def settled(self) -> None:
-        """Wait until no callback is due."""
+    def due(self, endpoint: str, now_ms: int) -> int:
+        """Return how many callbacks of an endpoint are due, and neither under way nor to be tried again later."""
+        statement = "SELECT COUNT(*) FROM work WHERE kind = 'callback' AND scope = ? AND priority = 0 AND due_ms <= ?"
+        return self._count(statement, endpoint, now_ms)
+
+    def done(self, endpoint: str) -> int:
+        """Return how many callbacks of an endpoint were accepted."""
+        statement = "SELECT COUNT(*) FROM callback WHERE settled_at_ms IS NOT NULL AND state = 'done' AND endpoint = ?"
+        return self._count(statement, endpoint)
+
+    async def settled(self, endpoint: str) -> None:
+        """Wait until no callback of an endpoint waits."""
         give_up_s = time.perf_counter() + _SETTLE_LIMIT_S
-        while waiting := self.callbacks("due"):
+        while waiting := self.waiting(endpoint):
             if time.perf_counter() > give_up_s:
                 raise BenchFailed(f"{waiting} callbacks are not settled in time")
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -37,5 +47,5 @@ class Journal:
         """Close the connection."""
         self._connection.close()
 
-    def _count(self, statement: str, *values: str) -> int:
+    def _count(self, statement: str, *values: str | int) -> int:
         return int(self._connection.execute(statement, values).get)

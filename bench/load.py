@@ -1,6 +1,7 @@
 """The load generator: keep-alive connections, each with one request under way; as fast as answers come, or paced."""
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -17,10 +18,14 @@ _SHOWN_BYTES = 300
 
 
 class Block(msgspec.Struct, frozen=True):
-    """One block of requests, all accepted: how long each took, and all together."""
+    """One block of requests, all accepted: how long each took in the order of the answers, and all together.
+
+    `answered_s` is when the answers came (of `time.perf_counter`), in the order of the requests.
+    """
 
     latencies_s: list[float]
     elapsed_s: float
+    answered_s: list[float]
 
     @property
     def per_s(self) -> float:
@@ -60,7 +65,7 @@ class Load:
                 await turn.done
         except TimeoutError:
             raise BenchFailed(f"{len(turn.latencies_s)} of {len(requests)} requests answered in time") from None
-        return Block(turn.latencies_s, time.perf_counter() - began)
+        return Block(turn.latencies_s, time.perf_counter() - began, turn.answered_s)
 
     def close(self) -> None:
         """Hang up."""
@@ -84,15 +89,17 @@ class _Turn:
 
     def __init__(self, total: int, accepted: bytes) -> None:
         self.latencies_s: list[float] = []
+        self.answered_s = [0.0] * total
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._total = total
         self._accepted = accepted
-        self._waiting: deque[tuple[bytes, float | None]] = deque()
+        self._waiting: deque[tuple[int, bytes, float | None]] = deque()
+        self._added = itertools.count()
         self._idle: list[_Connection] = []
 
     def add(self, requests: Iterable[tuple[bytes, float | None]]) -> None:
         """Have requests sent, each with the time at which it fell due, or None if it does when it is sent."""
-        self._waiting.extend(requests)
+        self._waiting.extend((next(self._added), request, due_s) for request, due_s in requests)
         while self._idle and self._waiting:
             self._idle.pop().send(*self._waiting.popleft())
 
@@ -104,9 +111,11 @@ class _Turn:
         else:
             self._idle.append(connection)
 
-    def answered(self, connection: "_Connection", latency_s: float, status: int, body: bytes) -> None:
+    def answered(self, connection: "_Connection", status: int, body: bytes) -> None:
         """Take an answer; one that is not as it should be ends the block."""
-        self.latencies_s.append(latency_s)
+        now_s = time.perf_counter()
+        self.latencies_s.append(now_s - connection.began_s)
+        self.answered_s[connection.number] = now_s
         if status != 200 or not body.startswith(self._accepted):
             self.failed(f"an answer was HTTP {status}: {body[:_SHOWN_BYTES]!r}")
             return
@@ -122,10 +131,11 @@ class _Turn:
 class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.turn: _Turn | None = None
+        self.number = 0  # of the request that is under way, in its block
+        self.began_s = 0.0
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._body = b""
-        self._began_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # what TCP gives
         self._transport = transport
@@ -134,9 +144,10 @@ class _Connection(asyncio.Protocol):
         if self.turn is not None:
             self.turn.failed(f"the server closed a connection ({exc})")
 
-    def send(self, request: bytes, due_s: float | None) -> None:
+    def send(self, number: int, request: bytes, due_s: float | None) -> None:
         assert self._transport is not None
-        self._began_s = time.perf_counter() if due_s is None else due_s
+        self.number = number
+        self.began_s = time.perf_counter() if due_s is None else due_s
         self._transport.write(request)
 
     def close(self) -> None:
@@ -152,4 +163,4 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body, self._body = self._body, b""
         assert self.turn is not None
-        self.turn.answered(self, time.perf_counter() - self._began_s, self._parser.get_status_code(), body)
+        self.turn.answered(self, self._parser.get_status_code(), body)

@@ -20,9 +20,14 @@ _SHOWN_CHARS = 2000
 async def start_stacks(
     names: Sequence[str], upstream: str, place: Place, running: contextlib.AsyncExitStack
 ) -> list["StackProcess"]:
-    """Start stacks side by side, then take the load's own core; raises `BenchFailed` if any does not come up."""
+    """Start stacks side by side, one as often as it is named, then take the load's own core.
+
+    Raises `BenchFailed` if any does not come up.
+    """
     core = UNPINNED if place.core is None else place.core
-    starting = (StackProcess.start(name, upstream, place.folder / name, core) for name in names)
+    starting = (
+        StackProcess.start(name, upstream, place.folder / f"{number}-{name}", core) for number, name in enumerate(names)
+    )
     results = await asyncio.gather(*starting, return_exceptions=True)
     started = [result for result in results if isinstance(result, StackProcess)]
     for process in started:

@@ -1,17 +1,21 @@
-"""A customer's receiver of callbacks: answers 200 at once, or holds its answers until it is told to go on."""
+"""Customers' receivers of callbacks: one that answers 200 at once or when it is told to, and one that hangs."""
 
 import asyncio
+import time
 
 import httptools
 
+HANG_S = 30.0
+_LOOK_EVERY_S = 0.25
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Receiver:
-    """Keeps the body of every POST that came in."""
+    """Keeps the body of every POST that came in, and when it came (of `time.perf_counter`)."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        self.came_s: list[float] = []
         self._held: list[asyncio.Transport] | None = None
         self._wanted = 0
         self._arrived: asyncio.Future[None] | None = None
@@ -34,6 +38,7 @@ class Receiver:
     def hold(self) -> None:
         """Forget what came, and answer nothing from now on: who delivers fills its places and waits."""
         self.bodies = []
+        self.came_s = []
         self._held = []
 
     def go_on(self) -> None:
@@ -52,6 +57,7 @@ class Receiver:
     def take(self, transport: asyncio.Transport, body: bytes) -> None:
         """Take one POST in."""
         self.bodies.append(body)
+        self.came_s.append(time.perf_counter())
         if self._held is None:
             transport.write(_OK)
         else:
@@ -61,6 +67,49 @@ class Receiver:
 
     def _connection(self) -> "_PushConnection":
         return _PushConnection(self, self._open)
+
+
+class HangingReceiver(Receiver):
+    """Answers a push only after `HANG_S`, long after the gateway has given it up.
+
+    Whenever fewer than `places` pushes hang, it answers one of them with 200: an endpoint that never does is left alone
+    by the gateway but for a try an hour, and would be no trouble to anybody.
+    """
+
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self._places = places
+        self._hanging: dict[asyncio.Transport, float] = {}
+        self._answering: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        self._answering = asyncio.create_task(self._answer_some())
+        return await super().start()
+
+    async def stop(self) -> None:
+        if self._answering is not None:
+            self._answering.cancel()
+        await super().stop()
+
+    def hanging(self) -> int:
+        """Return how many pushes wait for an answer now."""
+        for transport in [one for one in self._hanging if one.is_closing()]:
+            del self._hanging[transport]
+        return len(self._hanging)
+
+    def take(self, transport: asyncio.Transport, body: bytes) -> None:
+        """Take one POST in and let it wait."""
+        self._hanging[transport] = time.perf_counter()
+
+    async def _answer_some(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            hanging = self.hanging()
+            now_s = time.perf_counter()
+            late = [one for one, came_s in self._hanging.items() if now_s - came_s > HANG_S]
+            for transport in late or list(self._hanging)[: hanging < self._places]:
+                del self._hanging[transport]
+                transport.write(_OK)
 
 
 class _PushConnection(asyncio.Protocol):

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.plan import Measured, Measurement, Paced, Plan
+from bench.plan import Beside, Bulk, Measured, Measurement, Paced, Plan
 from bench.rounds import Results
 
 
@@ -21,13 +21,17 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """One stack over all rounds; no latencies where none are seen from outside."""
+    """One stack over all rounds; no latencies where none are seen from outside.
+
+    `beside` has the least of any round, None where nothing else waited.
+    """
 
     per_s: Spread
     cpu_us: Spread
     count: int
     p50_ms: Spread | None
     p99_ms: Spread | None
+    beside: Beside | None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +59,7 @@ class Summary(msgspec.Struct, frozen=True):
     stacks: dict[str, Figures]
     ratios: list[Ratio]
     paced: Paced | None
+    bulk: Bulk | None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -81,10 +86,19 @@ TARGETS = {
         Target(figure="per_s", over="full", under="pushes"),
         Target(figure="cpu_us", over="full", under="pushes", more_is_better=False),
     ),
+    "isolation": tuple(
+        target
+        for beside in ("other account", "same account")
+        for target in (
+            Target(figure="per_s", over=beside, under="alone", aim=0.95, floor=0.85),
+            Target(figure="cpu_us", over=beside, under="alone", aim=1.05, floor=1.15, more_is_better=False),
+            Target(figure="p50_ms", over=beside, under="alone", more_is_better=False),
+        )
+    ),
 }
 MEDIAN_GOAL_MS = 250  # Meta's rule: answer webhooks within 250 ms in the median,
 OVER_1_S_GOAL = 0.01  # and fewer than this share later than 1 s
-_UNITS = {"send": "message", "webhooks": "webhook", "callbacks": "callback"}
+_UNITS = {"send": "message", "webhooks": "webhook", "callbacks": "callback", "isolation": "callback"}
 _VERDICTS = {"aim": "[green]aim met[/]", "floor": "[yellow]floor met[/]", "below": "[red]below floor[/]"}
 
 
@@ -113,10 +127,12 @@ def _summary(name: str, measurement: Measurement) -> Summary:
             count=sum(one.count for one in measured),
             p50_ms=_spread_if_seen([one.p50_ms for one in measured]),
             p99_ms=_spread_if_seen([one.p99_ms for one in measured]),
+            beside=_least([one.beside for one in measured if one.beside is not None]),
         )
         for stack, measured in measurement.rounds.items()
     }
-    return Summary(stacks, [ratio(target, measurement.rounds) for target in TARGETS[name]], measurement.paced)
+    ratios = [ratio(target, measurement.rounds) for target in TARGETS[name]]
+    return Summary(stacks, ratios, measurement.paced, measurement.bulk)
 
 
 def show(report: Report, console: Console) -> None:
@@ -126,8 +142,9 @@ def show(report: Report, console: Console) -> None:
     for name, summary in report.summaries.items():
         console.print()
         console.print(_stacks_table(name, summary))
-        if summary.paced is not None:
-            console.print(f" {paced_line(summary.paced)}", highlight=False)
+        if lines := _lines(summary):
+            for line in lines:
+                console.print(f" {line}", highlight=False)
             console.print()
         console.print(_ratios_table(name, summary))
 
@@ -154,7 +171,7 @@ def _ratios_table(name: str, summary: Summary) -> Table:
     table = Table("ratio", title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("measured", "aim", "floor", ""):
         table.add_column(heading, justify="right", no_wrap=True)
-    names = {"per_s": f"{_UNITS[name]}s/s", "cpu_us": f"CPU per {_UNITS[name]}"}
+    names = {"per_s": f"{_UNITS[name]}s/s", "cpu_us": f"CPU per {_UNITS[name]}", "p50_ms": "median delay"}
     for one in summary.ratios:
         sign = "≥" if one.target.more_is_better else "≤"
         table.add_row(
@@ -164,6 +181,29 @@ def _ratios_table(name: str, summary: Summary) -> Table:
             _VERDICTS.get(one.verdict, ""),
         )
     return table
+
+
+def _lines(summary: Summary) -> list[str]:
+    """Return what no table holds."""
+    lines = [] if summary.paced is None else [paced_line(summary.paced)]
+    if summary.bulk is not None:
+        lines.append(bulk_line(summary.bulk))
+    for stack, figures in summary.stacks.items():
+        if figures.beside is not None:
+            lines.append(
+                f"{stack}: {figures.beside.overtaken} due callbacks overtaken in each round at least, "
+                f"while up to {figures.beside.hanging} tries hung"
+            )
+    return lines
+
+
+def bulk_line(bulk: Bulk) -> str:
+    """Return how long the largest POSTs took, beside Meta's goal."""
+    return (
+        f"{bulk.posts} POSTs of {bulk.updates} updates and {bulk.post_bytes / 1e6:.2f} MB: "
+        f"median {bulk.median_ms:.0f} ms (goal ≤ {MEDIAN_GOAL_MS}), longest {bulk.max_ms:.0f} ms, "
+        f"CPU {bulk.cpu_us:.0f} µs/update: {'met' if bulk.median_ms <= MEDIAN_GOAL_MS else 'MISSED'}"
+    )
 
 
 def paced_line(paced: Paced) -> str:
@@ -204,6 +244,12 @@ def _verdict(target: Target, median: float) -> str:
     if way * median >= way * target.aim:
         return "aim"
     return "floor" if way * median >= way * target.floor else "below"
+
+
+def _least(seen: list[Beside]) -> Beside | None:
+    if not seen:
+        return None
+    return Beside(overtaken=min(one.overtaken for one in seen), hanging=min(one.hanging for one in seen))
 
 
 def _spread_if_seen(values: list[float | None]) -> Spread | None:

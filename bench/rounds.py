@@ -7,13 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from bench import callbacks, machine, sending, webhooks
+from bench import callbacks, isolation, machine, sending, webhooks
 from bench.plan import Measurement, Place, Plan
 
 MEASUREMENTS: dict[str, Callable[[Plan, Place], Awaitable[Measurement]]] = {
     "send": sending.measure,
     "webhooks": webhooks.measure,
     "callbacks": callbacks.measure,
+    "isolation": isolation.measure,
 }
 
 

@@ -32,9 +32,11 @@ class Messages:
 
 
 class Sent:
-    """Has the gateway send messages that something is then reported about."""
+    """Has the gateway send messages that something is then reported about; callbacks of that go to `endpoint`."""
 
     def __init__(self, load: Load, requests: Requests, upstream: LeanUpstream) -> None:
+        self.customer = requests.customer
+        self.endpoint = requests.endpoint
         self._load = load
         self._requests = requests
         self._upstream = upstream

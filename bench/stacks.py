@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.requests import META_TOKEN, PHONE_NUMBER_ID, TENANTS
+from bench.requests import BENCH, META_TOKEN, TENANTS
 from waypost import telemetry
 from waypost.clock import Clock
-from waypost.gateway.deliver import PushLimits
+from waypost.gateway.endpoints import PushLimits
 from waypost.meta.answer import AcceptedByMeta
 from waypost.meta.client import MetaClient
 from waypost.net.safe_http import SafeHttp
@@ -66,7 +66,7 @@ async def proxy(upstream: str, folder: Path) -> AsyncIterator[str]:
     meta = MetaClient(upstream, NEWEST_META_API_VERSION)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        taken = await meta.post_message(PHONE_NUMBER_ID, "messages", META_TOKEN, await _body(receive))
+        taken = await meta.post_message(BENCH.phone_number_id, "messages", META_TOKEN, await _body(receive))
         await answer(send, _OK if isinstance(taken, AcceptedByMeta) else _REFUSED)
 
     await meta.start()

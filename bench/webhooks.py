@@ -1,62 +1,23 @@
 """Webhooks: Meta's reports to the gateway, beside a no-op server; and whether Meta would be content."""
 
 import contextlib
-import hashlib
-import hmac
 import itertools
-import time
-
-import msgspec
+import statistics
 
 from bench.contender import Served, take_turns
+from bench.failure import BenchFailed
 from bench.journal import Journal
 from bench.load import CODE_0, Load
-from bench.plan import Measurement, Place, Plan
+from bench.plan import Bulk, Measurement, Place, Plan
+from bench.posts import MOST_UPDATES, STATUSES, largest, single
 from bench.process import StackProcess, start_stacks
-from bench.requests import APP_SECRET, BUSINESS_PHONE, PHONE_NUMBER_ID, WABA_ID, Requests
+from bench.requests import BENCH, Requests
 from bench.sending import Sent
 from bench.upstream import LeanUpstream, meta_id
 
 CONCURRENCY = 16
 PACED_PER_S = 300.0
 _PACED_ROUNDS = 3  # as long as so many rounds
-_STATUSES = ("sent", "delivered", "read")
-_CHARGED = {"billable": True, "pricing_model": "PMP", "category": "utility", "type": "regular"}
-
-
-def post(meta_message_id: str, status: str) -> bytes:
-    """Return Meta's signed POST of one status as a whole HTTP request."""
-    body = msgspec.json.encode(
-        {
-            "object": "whatsapp_business_account",
-            "entry": [
-                {
-                    "id": WABA_ID,
-                    "changes": [{"value": _value(meta_message_id, status), "field": "messages"}],
-                }
-            ],
-        }
-    )
-    return (
-        b"POST /meta/webhook HTTP/1.1\r\nhost: localhost\r\nuser-agent: facebookexternalua\r\naccept: */*\r\n"
-        b"content-type: application/json\r\nx-hub-signature-256: sha256=%b\r\ncontent-length: %d\r\n\r\n%b"
-    ) % (hmac.new(APP_SECRET.encode(), body, hashlib.sha256).hexdigest().encode(), len(body), body)
-
-
-def _value(meta_message_id: str, status: str) -> dict[str, object]:
-    told: dict[str, object] = {
-        "id": meta_message_id,
-        "status": status,
-        "timestamp": str(int(time.time())),
-        "recipient_id": "8613900000000",
-    }
-    if status != "read":  # Meta's rule: with sent, and with delivered or read, whichever comes first
-        told |= {"pricing": _CHARGED}
-    return {
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": BUSINESS_PHONE, "phone_number_id": PHONE_NUMBER_ID},
-        "statuses": [told],
-    }
 
 
 class MadeUp:
@@ -97,11 +58,11 @@ class Reports:
 
 
 def _messages(posts: int) -> int:
-    return -(-posts // len(_STATUSES))
+    return -(-posts // len(STATUSES))
 
 
 def _posts(ids: list[str], count: int) -> list[bytes]:
-    return [post(one, status) for status in _STATUSES for one in ids][:count]
+    return [single(BENCH, one, status) for status in STATUSES for one in ids][:count]
 
 
 async def measure(plan: Plan, place: Place) -> Measurement:
@@ -129,4 +90,33 @@ async def measure(plan: Plan, place: Place) -> Measurement:
         )
         rounds = await take_turns(contenders, plan)
         steady = Served(full, await load(full, plan.concurrency, b"ok"), reports, 1)
-        return Measurement(rounds, await steady.pace(PACED_PER_S, _PACED_ROUNDS * plan.seconds))
+        paced = await steady.pace(PACED_PER_S, _PACED_ROUNDS * plan.seconds)
+        return Measurement(
+            rounds, paced, await measure_largest(full, await load(full, 1, b"ok"), sent, journal, plan.rounds)
+        )
+
+
+async def measure_largest(process: StackProcess, load: Load, sent: Sent, journal: Journal, rounds: int) -> Bulk:
+    """Send POSTs as large as Meta's may be, one at a time; void unless every update in them is recorded."""
+    latencies_s: list[float] = []
+    sizes: list[int] = []
+    cpu_s = 0.0
+    for _ in range(rounds):
+        ids = await sent.more(MOST_UPDATES)
+        for request in [largest(BENCH, ids, status) for status in STATUSES]:
+            recorded_before = journal.statuses()
+            cpu_before_s = await process.cpu_s()
+            block = await load.send([request])
+            cpu_s += await process.cpu_s() - cpu_before_s
+            if (recorded := journal.statuses() - recorded_before) != MOST_UPDATES:
+                raise BenchFailed(f"void round of {process.name}: {recorded} of {MOST_UPDATES} updates recorded")
+            latencies_s += block.latencies_s
+            sizes.append(len(request))
+    return Bulk(
+        posts=len(sizes),
+        updates=MOST_UPDATES,
+        post_bytes=min(sizes),
+        median_ms=statistics.median(latencies_s) * 1000,
+        max_ms=max(latencies_s) * 1000,
+        cpu_us=cpu_s / len(sizes) / MOST_UPDATES * 1e6,
+    )

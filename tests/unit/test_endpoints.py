@@ -108,14 +108,15 @@ def test_an_endpoint_gets_eight_pushes_at_once_and_one_after_a_failure() -> None
 
 def test_an_account_gets_no_more_than_its_share_and_goes_on_when_a_push_ends() -> None:
     endpoints = Endpoints(LIMITS)
-    for number in range(6):
+    for number in range(8):
         endpoints.look_at(named("acme", number), NOW_MS + number)
-    running = [begin(endpoints, 8, named("acme", number), NOW_MS + 9) for number in range(4)]
-    assert endpoints.next_turn(NOW_MS + 9) is None, "two wait for the account's 33rd push"
+    rooms = enumerate((8, 8, 8, 4, 2, 1, 1))  # each leaves as many places as it takes, as far as there are any
+    running = [begin(endpoints, room, named("acme", number), NOW_MS + 9) for number, room in rooms]
+    assert endpoints.next_turn(NOW_MS + 9) is None, "one waits for the account's 33rd push"
     endpoints.look_at(named("globex"), NOW_MS)
     assert turn(endpoints) == (named("globex"), 8)
     endpoints.push_ended(running[0], NOW_MS, NOW_MS + 9)
-    assert turn(endpoints, NOW_MS + 9) == (named("acme", 4), 1)
+    assert turn(endpoints, NOW_MS + 9) == (named("acme", 7), 1)
 
 
 def test_twenty_accounts_that_all_hang_leave_every_other_account_its_share() -> None:
@@ -352,3 +353,25 @@ def test_whatever_happens_nobody_exceeds_a_share_and_everybody_who_waits_gets_a_
         pass
     assert office.owed == set()
     assert office.endpoints.down <= 9
+
+
+def test_a_few_endpoints_that_hang_leave_places_of_their_account_to_another() -> None:
+    endpoints = Endpoints(LIMITS)
+    for number in range(6):
+        endpoints.look_at(named("acme", number), NOW_MS)
+    held = []
+    while (taken := endpoints.next_turn(NOW_MS)) is not None:
+        endpoint, room = taken
+        held.append(room)
+        for _ in range(room):
+            endpoints.push_begins(endpoint)
+        endpoints.look_at(endpoint.name, NOW_MS)  # there is always more to push
+    assert sum(held) < LIMITS.per_account
+    endpoints.look_at(named("acme", 99), NOW_MS)
+    assert turn(endpoints) == (named("acme", 99), 1)
+
+
+def test_one_endpoint_alone_has_its_full_number() -> None:
+    endpoints = Endpoints(LIMITS)
+    endpoints.look_at(named("acme"), NOW_MS)
+    assert turn(endpoints) == (named("acme"), LIMITS.per_endpoint)

@@ -95,7 +95,7 @@ class Endpoints:
             while line:
                 endpoint = line.popleft()
                 endpoint.is_in_line = False
-                room = min(of_account, (1 if endpoint.failures else self._limits.per_endpoint) - endpoint.active)
+                room = self._room_at(endpoint, of_account)
                 due_at_ms = endpoint.due_at_ms
                 if due_at_ms is not None and due_at_ms > now_ms:  # it failed meanwhile, or the clock went back
                     self._plan(endpoint, due_at_ms)
@@ -159,6 +159,15 @@ class Endpoints:
     def _room_of(self, account: str) -> int:
         limits, active = self._limits, self._active[account]
         return min(limits.per_account - active, max(limits.in_all - self._active_in_all, limits.guaranteed - active))
+
+    def _room_at(self, endpoint: Endpoint, of_account: int) -> int:
+        """Return how many pushes may begin at an endpoint: it leaves as many places of its account as it holds.
+
+        So a few endpoints that hang can't take all of them, and one alone has its full number.
+        """
+        most = 1 if endpoint.failures else self._limits.per_endpoint
+        left = self._limits.per_account - self._active[endpoint.account]
+        return min(of_account, most - endpoint.active, (left - endpoint.active + 1) // 2)
 
     def _line_up(self, now_ms: int) -> None:
         while self._later and self._later[0][0] <= now_ms:
