@@ -14,7 +14,18 @@ from tests.fault.effects import FullDisk, gateway_on
 from tests.fault.process import steady_port
 from tests.fault.reckoning import until
 from tests.flow.test_meta_webhook import post, status
-from tests.harness import PHONE_ID, TENANTS, WABA, Control, Customer, Gateway, ShiftableClock, connect, text_message
+from tests.harness import (
+    PHONE_ID,
+    TENANTS,
+    WABA,
+    WAIT_S,
+    Control,
+    Customer,
+    Gateway,
+    ShiftableClock,
+    connect,
+    text_message,
+)
 from tests.receiver import ENDLESS, HANG, RESET, Received, Receiver
 from waypost.gateway import retries
 from waypost.gateway.deliver import ORDER_WAIT_MS
@@ -46,8 +57,21 @@ class Desk:
 
     async def send(self, name: str, url: str) -> None:
         """Send a message whose callbacks go to a URL of its own."""
+        assert await self.code_of(name, url) == 0
+
+    async def code_of(self, name: str, url: str) -> int:
+        """Send a message, and return the code of its answer."""
         answer = await self._customer.send(text_message(cus_message_id=name, dr_webhook=f"{url}/{name}"))
-        assert answer["code"] == 0
+        code: int = answer["code"]
+        return code
+
+    async def insist(self, name: str, url: str, *values: str) -> None:
+        """Send and report until both are taken: whatever shares a commit with one that fails is refused with it."""
+        async with asyncio.timeout(WAIT_S):
+            while await self.code_of(name, url) != 0:
+                await asyncio.sleep(0.01)
+            while await self.report(name, *values) != 200:
+                await asyncio.sleep(0.01)
 
     async def report(self, name: str, *values: str) -> int:
         """Let Meta report statuses of a message in one POST; return the answer to it."""
@@ -203,7 +227,7 @@ async def test_order_is_kept_though_the_gateway_was_down_longer_than_statuses_wa
     names = [f"m{index}" for index in range(5)]
     async with desk(effects=NoClaims()) as opened:
         for name in names:
-            await opened.send_and_report(name, receiver.url, *ORDER)
+            await opened.insist(name, receiver.url, *ORDER)
     assert receiver.received == []
     clock.advance(10 * ORDER_WAIT_MS / 1000)
     refused: set[str] = set()
