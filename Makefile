@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
+# where somebody has set it, every process compiles everything anew
+export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test check format soak bench docs lock clean
 
@@ -22,7 +24,7 @@ dev: $(VENV)/.dev ## gateway and simulator on this terminal, nothing sent
 	@$(BIN)/waypost demo --quiet
 
 test: $(VENV)/.dev ## install what the tests need and run all of them
-	@$(BIN)/pytest -n 2 --dist worksteal -q $(ARGS)
+	@$(BIN)/pytest -n 3 --dist worksteal -q $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

@@ -79,9 +79,9 @@ async def customer(gateway: Gateway, clock: ShiftableClock) -> AsyncIterator[Cus
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
+async def receiver(clock: ShiftableClock) -> AsyncIterator[Receiver]:
     """A customer's receiver."""
-    running = Receiver()
+    running = Receiver(clock)
     await running.start()
     yield running
     await running.stop()

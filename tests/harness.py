@@ -14,6 +14,8 @@ import aiohttp
 import msgspec
 import structlog
 
+from tests.shiftable_clock import WAIT_S as WAIT_S
+from tests.shiftable_clock import ShiftableClock as ShiftableClock
 from waypost import telemetry
 from waypost.clock import Clock
 from waypost.gateway.tenant_file import read
@@ -32,7 +34,6 @@ APP_SECRET = "meta-app-secret-0001"
 VERIFY_TOKEN = "verify-token-0001"
 ADMIN_TOKEN = "admin-token-0001"
 SECRETS = (ACCESS_SECRET, META_TOKEN, APP_SECRET, ADMIN_TOKEN)
-WAIT_S = 20.0  # a bound that ends a broken test, not a wait
 
 TENANTS = f"""
 [[wabas]]
@@ -55,20 +56,6 @@ access_secret = "{ACCESS_SECRET}"
   name = "shop"
   phones = ["{PHONE}"]
 """
-
-
-class ShiftableClock(Clock):
-    """The real clock, with a hand on it: `advance` moves wall time on (or back)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shift_ms = 0
-
-    def now_ms(self) -> int:
-        return super().now_ms() + self.shift_ms
-
-    def advance(self, seconds: float) -> None:
-        self.shift_ms += int(seconds * 1000)
 
 
 class Log:

@@ -1,6 +1,7 @@
 """Time, identifiers and chance: the only source of each, so that a test can replace all three."""
 
 import asyncio
+import contextlib
 import os
 import time
 from threading import Lock
@@ -26,6 +27,12 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Wait that many seconds."""
         await asyncio.sleep(seconds)
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Wait until an event is set, that many seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
 
     def message_id(self) -> str:
         """Return a new message id: `wamid.` and the 32 hex digits of a UUIDv7 that never steps back (decision D4)."""

@@ -51,8 +51,8 @@ def env(tmp_path: Path, simulator: Control) -> dict[str, str]:
     return operator(tmp_path / "data", simulator.url)
 
 
-async def callbacks(*words: str, env: dict[str, str]) -> Ended:
-    ended = await waypost("callbacks", *words, env=env)
+async def callbacks(*words: str, env: dict[str, str], fresh: bool = False) -> Ended:
+    ended = await waypost("callbacks", *words, env=env, fresh=fresh)
     assert HOOK_SECRET not in ended.out + ended.err
     return ended
 
@@ -77,7 +77,7 @@ async def test_a_list_shows_what_went_where_and_how_it_was_answered(
     customer: Customer, gateway: Gateway, receiver: Receiver, env: dict[str, str]
 ) -> None:
     rows = await told(customer, gateway, "one")
-    ended = await callbacks("list", env=env)
+    ended = await callbacks("list", env=env, fresh=True)
 
     assert ended.code == 0, ended.err
     heading, *lines = ended.out.splitlines()

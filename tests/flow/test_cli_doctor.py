@@ -43,7 +43,7 @@ async def tells_time(seconds_off: float) -> AsyncIterator[str]:
 
 
 async def test_a_gateway_in_order_has_no_problem(gateway: Gateway, env: dict[str, str]) -> None:
-    ended = await waypost("doctor", "--json", env=env)
+    ended = await waypost("doctor", "--json", env=env, fresh=True)
 
     assert ended.code == 0, ended.out
     assert ended.json["problems"] == 0
@@ -213,7 +213,7 @@ class TestTenantsThatLackThings:
         self, tmp_path: Path, simulator: Control, clock: ShiftableClock, tenants: str, env: dict[str, str]
     ) -> None:
         (tmp_path / "tenants.toml").write_text(tenants, "utf-8")
-        assert (await waypost("apply", str(tmp_path / "tenants.toml"), env=env)).code == 0
+        assert (await waypost("apply", str(tmp_path / "tenants.toml"), env=env, fresh=True)).code == 0
         phones = [{"id": PHONE_ID, "display_phone_number": PHONE}]
         await simulator.config(wabas=[{"waba_id": WABA, "phones": phones}])
         ended = await waypost("doctor", "--json", env=env)

@@ -24,7 +24,9 @@ def options(values: dict[str, str]) -> list[str]:
 
 
 async def test_a_signature_that_fits_ends_with_0() -> None:
-    ended = await waypost("doctor", "signature", *options(headers(BODY)), "--body-file", "-", env=CUSTOMER, stdin=BODY)
+    ended = await waypost(
+        "doctor", "signature", *options(headers(BODY)), "--body-file", "-", env=CUSTOMER, stdin=BODY, fresh=True
+    )
 
     assert ended.code == 0
     first, _, last = ended.out.strip().split("\n")

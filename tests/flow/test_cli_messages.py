@@ -20,7 +20,7 @@ async def test_one_message_is_told_as_a_story(customer: Customer, gateway: Gatew
     message = text_message(cus_message_id="order-7")
     await customer.send(message)
     timeline = await gateway.until("order-7", "read")
-    ended = await waypost("messages", "order-7", env=env)
+    ended = await waypost("messages", "order-7", env=env, fresh=True)
 
     assert ended.code == 0, ended.err
     told = ended.out
@@ -36,12 +36,12 @@ async def test_one_message_is_told_as_a_story(customer: Customer, gateway: Gatew
 async def test_a_refused_message_comes_with_advice(
     customer: Customer, gateway: Gateway, simulator: Control, env: dict[str, str]
 ) -> None:
-    await simulator.fault("error", code=131031, times=1)
-    await customer.send(text_message(cus_message_id="locked"))
-    ended = await waypost("messages", "locked", env=env)
+    await simulator.fault("error", code=131042, times=1)
+    await customer.send(text_message(cus_message_id="unpaid"))
+    ended = await waypost("messages", "unpaid", env=env)
 
     assert "Meta refused; the customer was answered 9099" in ended.out
-    assert "what to do: Read the WABA's health status" in ended.out
+    assert "what to do: Settle billing" in ended.out
 
 
 async def test_an_unknown_message_says_what_that_means(
@@ -141,7 +141,7 @@ async def test_a_file_may_have_a_name_that_is_no_text(
     """Also in a terminal that knows few letters."""
     await customer.send(text_message())
     few = {**env, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    ended = await waypost("db", "backup", str(tmp_path / NO_TEXT), env=few)
+    ended = await waypost("db", "backup", str(tmp_path / NO_TEXT), env=few, fresh=True)
     assert ended.code == 0, ended.err
     assert "caf\\xe9: " in ended.out or "caf\\udce9: " in ended.out
     assert (tmp_path / NO_TEXT).stat().st_size > 0

@@ -24,7 +24,7 @@ async def sent_to_meta(simulator: Control) -> dict[str, Any]:
 
 async def test_a_text_is_sent_and_the_answer_names_its_id(gateway: Gateway, simulator: Control) -> None:
     words = ("--to", TO, "--body", "hello 你好", "--preview-url", "--opaque", "spring", "--url", gateway.url)
-    ended = await waypost("send", "text", *words, env=CUSTOMER)
+    ended = await waypost("send", "text", *words, env=CUSTOMER, fresh=True)
 
     assert (ended.code, ended.err) == (0, "")
     message_id = ended.out.removeprefix("taken as ").strip()
@@ -96,12 +96,12 @@ async def test_a_refusal_of_the_gateway_is_one_line_with_path_and_reason(gateway
 
 
 async def test_a_refusal_of_meta_says_what_metas_code_asks_for(gateway: Gateway, simulator: Control) -> None:
-    await simulator.fault("error", code=190, times=1)
+    await simulator.fault("error", code=131042, times=1)
     ended = await waypost("send", "text", "--to", TO, "--body", "x", "--url", gateway.url, env=CUSTOMER)
 
     assert ended.code == 1
-    assert "9099 WhatsApp error: 190" in ended.err
-    assert "Issue a new access token" in ended.err
+    assert "9099 WhatsApp error: 131042" in ended.err
+    assert "Settle billing" in ended.err
 
 
 async def test_an_unknown_key_says_whom_to_ask(gateway: Gateway) -> None:

@@ -202,11 +202,7 @@ class Deliverer:
 
     async def _wait(self) -> None:
         """Sleep until something may be due, something new was rung, or a push has ended."""
-        try:
-            async with asyncio.timeout(self._endpoints.pause_s(self._clock.now_ms())):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+        await self._clock.wait(self._wake, self._endpoints.pause_s(self._clock.now_ms()))
 
 
 def _unsent(reason: str) -> Pushed:

@@ -6,12 +6,16 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import structlog
 import uvicorn
 
 from waypost.web.http_protocol import GuardedHttpProtocol
 
+log = structlog.get_logger("waypost.server")
+
 _BACKLOG = 2048
 _TICK_S = 1.0
+_LOOK_AGAIN_S = 0.005
 _KEEP_ALIVE_S = 75  # longer than the idle limits of common clients and balancers, so that they close first
 
 
@@ -35,6 +39,30 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
                     await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close as uvicorn does, but also connections that come at that moment, and end with the last one.
+
+        Uvicorn tells those alone that are there when it begins: one that arrives just then would hold up the stop for
+        as long as requests under way may.
+        """
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        state = self.server_state
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while state.connections or state.tasks:
+                    for connection in tuple(state.connections):
+                        connection.shutdown()  # at once, or after the answer that is under way
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                for server in self.servers:
+                    await server.wait_closed()
+        if state.tasks:
+            log.error("requests_cut_off", requests=len(state.tasks), reason="they were not done in time")
+        for task in tuple(state.tasks):
+            task.cancel()
 
     def end(self) -> None:
         """Stop serving."""
@@ -66,7 +94,8 @@ class HttpServer:
     def start(self, host: str, port: int) -> str:
         """Listen (port 0: on any free port) and return the base URL; raises `AddressUnusable`."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # told that it is TCP, asyncio's own loop sends without delay, as uvloop always does
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
