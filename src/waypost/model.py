@@ -26,6 +26,8 @@ class Account(Noun, frozen=True, kw_only=True):
 
     name: str
     keys: tuple[KeyPair, ...] = ()
+    requests_per_second: int | None = None  # None: no limit but the gateway's
+    max_waiting: int | None = None  # messages
 
 
 class CategoryPrices(Noun, frozen=True, kw_only=True):

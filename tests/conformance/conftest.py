@@ -2,5 +2,17 @@
 
 import pytest
 
-for name in ("store", "lookup", "status", "settling", "outbox", "claim", "attempt", "replay"):
+for name in (
+    "store",
+    "lookup",
+    "status",
+    "settling",
+    "outbox",
+    "claim",
+    "attempt",
+    "replay",
+    "queue",
+    "queue_ending",
+    "pausing",
+):
     pytest.register_assert_rewrite(f"tests.conformance.{name}_suite")

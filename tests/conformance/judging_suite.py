@@ -154,7 +154,7 @@ class JudgementSuite:
         assert after == await store.find(row.id)
         assert await judged(store, clock, row) == ()
         assert await outlet.statuses() == ["failed"]
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 0, "queued": 0}
         assert (await store.list(state=State.UNKNOWN, limit=10, cursor=None)).messages == ()
         clock.wall_ms += 2 * DAY_MS
         assert await judgeable(store, clock) == set()

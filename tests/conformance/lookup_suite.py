@@ -152,7 +152,7 @@ class PurgeSuite:
         for any_id in (old.id, "order-1", "wamid.META1", lost.id):
             assert await store.find(any_id) is None
         assert await store.statuses(old.id) == ()
-        assert await store.count_by_state() == {"lease": 1, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 1, "unsettled": 0, "queued": 0}
         assert await store.find(young.id) == young
         assert (await store.accept(message(clock, key="cus:order-1"))).is_new
 

@@ -251,14 +251,14 @@ class ListSuite:
         assert [callback.id for callback in await outlet.claim()] == [second.id]
 
     async def test_what_waits_is_counted(self, store: Store, clock: SteppedClock, outlet: Outlet) -> None:
-        assert await store.count_waiting() == 0
+        assert await store.count_due_callbacks() == 0
         await entered(store, clock, *(inbound() for _ in range(5)))
         row = await taken(store, clock)
         await store.record_webhook(receipt(clock, status(row, "sent"), status(row, "read")))
-        assert await store.count_waiting() == 7
+        assert await store.count_due_callbacks() == 7
         done, leased, *_ = await outlet.claim()
         await outlet.accept(done)
-        assert await store.count_waiting() == 6
+        assert await store.count_due_callbacks() == 6
         assert leased.state == "due"
 
     async def test_callbacks_of_a_message_oldest_first(self, store: Store, clock: SteppedClock) -> None:

@@ -18,28 +18,31 @@ from tests.conformance.journal_rows import (
 from tests.conformance.judging_suite import doubtful, failure, judged
 from tests.conformance.outbox_rows import Outlet
 from tests.conformance.status_suite import PARKED, RECORDED, REPEATED, state_of, statuses_of
+from waypost.clock import MESSAGE_ID_PREFIX
 from waypost.model import RANK_FAILED_HERE, Message, Outcome, State
-from waypost.store.base import Resend, Store
+from waypost.store.base import Store
+from waypost.store.base_queue import PRIORITY_ORDINARY, QueueEntry
 
 STRINGS = pytest.mark.parametrize("opaque", [None, "campaign-1"], ids=["our token", "the customer's string"])
 
 
-def claim(clock: SteppedClock, row: Message) -> Resend:
-    """The second attempt of a message, by another process."""
-    token = row.token and row.token.replace(".1.", ".2.")
-    until_ms = clock.now_ms() + LEASE_MS
-    body = b'{"second":true}'
-    return Resend(
-        message_id=row.id, attempt=row.attempt, token=token, body=body, owner="process-2", lease_until_ms=until_ms
-    )
+def entry(clock: SteppedClock) -> QueueEntry:
+    """How a message waits to be sent once more."""
+    return QueueEntry(priority=PRIORITY_ORDINARY, template=None, due_at_ms=clock.now_ms(), expires_at_ms=None)
+
+
+async def resend(store: Store, clock: SteppedClock, row: Message) -> Message | None:
+    return await store.resend(row.id, row.attempt, entry(clock), now_ms=clock.now_ms())
 
 
 async def resent(store: Store, clock: SteppedClock, row: Message) -> Message:
     """Put a message in flight again that is unknown."""
     clock.wall_ms += 60_000
-    again = await store.begin_resend(claim(clock, row))
-    assert again is not None
-    return again
+    assert await resend(store, clock, row) is not None
+    token = f"wp1.{row.id.removeprefix(MESSAGE_ID_PREFIX)}.2.{clock.token()}"
+    second = await store.begin_attempt(row.id, owner="process-2", lease_until_ms=clock.now_ms() + LEASE_MS, token=token)
+    assert second is not None
+    return second
 
 
 def refused_late(row: Message) -> Outcome:
@@ -56,17 +59,15 @@ def doubtful_row(clock: SteppedClock, opaque: str | None) -> Message:
 class ResendSuite:
     """One more attempt, once, and reports of both attempts (decision D6)."""
 
-    async def test_it_is_in_flight_again_under_a_lease_of_its_own(self, store: Store, clock: SteppedClock) -> None:
+    async def test_it_waits_and_is_in_flight_again_under_a_lease_of_its_own(
+        self, store: Store, clock: SteppedClock
+    ) -> None:
         row = await doubtful(store, message(clock))
         again = await resent(store, clock, row)
-        assert (again.state, again.attempt, again.owner, again.body) == (
-            State.SENDING,
-            2,
-            "process-2",
-            b'{"second":true}',
-        )
+        assert (again.state, again.attempt, again.owner) == (State.SENDING, 2, "process-2")
+        assert again.token != row.token
         assert again == await store.find(row.id)
-        assert await store.count_by_state() == {"lease": 1, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 1, "unsettled": 0, "queued": 0}
         assert await store.expire_leases(again.lease_until_ms - 1, all_owners=False) == ()
         (expired,) = await store.expire_leases(again.lease_until_ms, all_owners=False)
         assert expired.state == State.UNKNOWN
@@ -74,14 +75,14 @@ class ResendSuite:
     async def test_nothing_is_sent_more_than_twice(self, store: Store, clock: SteppedClock) -> None:
         row = await doubtful(store, message(clock))
         again = await resent(store, clock, row)
-        assert await store.begin_resend(claim(clock, again)) is None, "it is in flight"
+        assert await resend(store, clock, again) is None, "it is in flight"
         await store.record_outcome(unknown(again))
-        assert await store.begin_resend(claim(clock, again)) is None, "it was sent twice"
+        assert await resend(store, clock, again) is None, "it was sent twice"
         assert await state_of(store, row) == State.UNKNOWN
 
     async def test_of_two_claims_at_once_one_wins(self, store: Store, clock: SteppedClock) -> None:
         row = await doubtful(store, message(clock))
-        claims = await asyncio.gather(*(store.begin_resend(claim(clock, row)) for _ in range(2)))
+        claims = await asyncio.gather(*(resend(store, clock, row) for _ in range(2)))
         assert [found is None for found in claims].count(True) == 1
 
     async def test_what_is_not_unknown_is_left_alone(self, store: Store, clock: SteppedClock) -> None:
@@ -91,7 +92,7 @@ class ResendSuite:
         await store.record_webhook(receipt(clock, status(settled, "sent")))
         await judged(store, clock, await doubtful(store, given_up))
         for row in (flying, settled, gone, given_up):
-            assert await store.begin_resend(claim(clock, row)) is None
+            assert await resend(store, clock, row) is None
         assert await state_of(store, settled) == State.SENT
 
     @STRINGS
@@ -123,7 +124,17 @@ class ResendSuite:
         assert await store.record_webhook(receipt(clock, status(row, "delivered", "wamid.FIRST"))) == RECORDED
         assert await store.record_webhook(receipt(clock, status(again, "read", "wamid.SECOND"))) == RECORDED
         assert await state_of(store, row) == State.READ
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 0, "queued": 0}
+
+    @STRINGS
+    async def test_report_of_the_first_while_it_waits_takes_it_out_of_the_queue(
+        self, opaque: str | None, store: Store, clock: SteppedClock
+    ) -> None:
+        row = await doubtful(store, doubtful_row(clock, opaque))
+        assert await resend(store, clock, row) is not None
+        assert await store.record_webhook(receipt(clock, status(row, "sent", "wamid.FIRST"))) == RECORDED
+        assert await state_of(store, row) == State.SENT
+        assert await store.queue_heads(row.phone_number_id, now_ms=clock.now_ms(), per_application=9) == ()
 
     async def test_report_of_the_first_while_the_second_is_in_flight(self, store: Store, clock: SteppedClock) -> None:
         row = await doubtful(store, message(clock))

@@ -31,13 +31,13 @@ class TokenSuite:
         found = await store.find("wamid.META1")
         assert found is not None
         assert (found.id, found.state, found.meta_message_id) == (row.id, State.SENT, "wamid.META1")
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 0, "queued": 0}
 
     async def test_status_may_overtake_the_answer(self, store: Store, clock: SteppedClock) -> None:
         row = message(clock)
         await store.accept(row)
         await store.record_webhook(receipt(clock, status(row, "delivered")))
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 0, "queued": 0}
         after = await store.record_outcome(accepted(row))
         assert (after.state, after.answer_code) == (State.DELIVERED, 0)
         assert after.outcome_at_ms == row.created_at_ms + 120
@@ -160,7 +160,7 @@ class OpaqueSuite:
         assert await state_of(store, row) == State.SENDING
         after = await store.record_outcome(unknown(row))
         assert (after.state, after.meta_message_id) == (State.SENT, "wamid.META1")
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 0, "queued": 0}
 
     async def test_lease_that_ends_settles_what_waited(self, store: Store, clock: SteppedClock) -> None:
         row = with_opaque(clock, "campaign-1")
@@ -168,7 +168,7 @@ class OpaqueSuite:
         await store.record_webhook(receipt(clock, status(row, "delivered")))
         (expired,) = await store.expire_leases(row.lease_until_ms, all_owners=False)
         assert (expired.state, expired.meta_message_id) == (State.DELIVERED, "wamid.META1")
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 0, "queued": 0}
 
     async def test_leases_that_end_together_are_not_told_apart(self, store: Store, clock: SteppedClock) -> None:
         rows = [with_opaque(clock, "campaign-1") for _ in range(2)]

@@ -33,7 +33,7 @@ class KeySuite:
         assert journalled.is_new
         assert journalled.message == row
         assert await store.find(row.id) == row
-        assert await store.count_by_state() == {"lease": 1, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 1, "unsettled": 0, "queued": 0}
 
     async def test_repeat_gets_the_earlier_row_and_writes_nothing(self, store: Store, clock: SteppedClock) -> None:
         first = message(clock)
@@ -137,7 +137,7 @@ class OutcomeSuite:
         )
         assert await store.find(row.id) == after
         assert await store.find("wamid.META1") == after
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 0, "queued": 0}
 
     async def test_unknown_outcome_waits_to_be_settled_and_a_late_answer_settles_it(
         self, store: Store, clock: SteppedClock
@@ -145,9 +145,10 @@ class OutcomeSuite:
         row = message(clock)
         await store.accept(row)
         assert (await store.record_outcome(unknown(row))).state == State.UNKNOWN
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 1}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 1, "queued": 0}
+        assert await store.count_unsettled() == 1
         assert (await store.record_outcome(accepted(row))).state == State.ACCEPTED
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 0, "queued": 0}
 
     async def test_outcome_never_moves_a_message_back(self, store: Store, clock: SteppedClock) -> None:
         row = message(clock)
@@ -155,7 +156,7 @@ class OutcomeSuite:
         await store.record_outcome(accepted(row))
         after = await store.record_outcome(unknown(row))
         assert (after.state, after.meta_message_id) == (State.ACCEPTED, "wamid.META1")
-        assert await store.count_by_state() == {"lease": 0, "unsettled": 0}
+        assert await store.count_by_state() == {"lease": 0, "unsettled": 0, "queued": 0}
 
     async def test_outcome_of_another_attempt_changes_nothing_but_the_meta_id(
         self, store: Store, clock: SteppedClock
@@ -193,7 +194,7 @@ class OutcomeSuite:
         (expired,) = await store.expire_leases(ended.lease_until_ms, all_owners=False)
         assert (expired.id, expired.state) == (ended.id, State.UNKNOWN)
         assert await store.find(running.id) == running
-        assert await store.count_by_state() == {"lease": 1, "unsettled": 1}
+        assert await store.count_by_state() == {"lease": 1, "unsettled": 1, "queued": 0}
 
     async def test_at_start_every_lease_has_ended(self, store: Store, clock: SteppedClock) -> None:
         rows = [message(clock) for _ in range(3)]

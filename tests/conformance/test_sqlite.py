@@ -13,6 +13,10 @@ from tests.conformance.judging_suite import JudgeableSuite, JudgementSuite, Over
 from tests.conformance.lookup_suite import LookupSuite, PurgeSuite
 from tests.conformance.outbox_rows import Outlet, draft
 from tests.conformance.outbox_suite import EnteringSuite, OrderSuite
+from tests.conformance.pausing_suite import PauseSuite, SlotSuite
+from tests.conformance.queue_ending_suite import AsideSuite, EndingSuite, KeepingSuite, WaitingListSuite
+from tests.conformance.queue_suite import QueueingSuite, RequeueSuite, TurnSuite
+from tests.conformance.queued_rows import Worker
 from tests.conformance.replay_suite import AuditSuite, ListSuite, ReplaySuite
 from tests.conformance.resend_suite import ResendSuite
 from tests.conformance.settling_suite import OpaqueSuite, TokenSuite
@@ -38,6 +42,11 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedCl
 @pytest.fixture
 def outlet(store: SqliteStore, clock: SteppedClock) -> Outlet:
     return Outlet(store, clock)
+
+
+@pytest.fixture
+def worker(store: SqliteStore, clock: SteppedClock) -> Worker:
+    return Worker(store, clock)
 
 
 class TestKeys(KeySuite): ...
@@ -95,6 +104,33 @@ class TestAudit(AuditSuite): ...
 
 
 class TestCallbackLists(ListSuite): ...
+
+
+class TestQueueing(QueueingSuite): ...
+
+
+class TestTurns(TurnSuite): ...
+
+
+class TestRequeueing(RequeueSuite): ...
+
+
+class TestEndings(EndingSuite): ...
+
+
+class TestAside(AsideSuite): ...
+
+
+class TestWaitingLists(WaitingListSuite): ...
+
+
+class TestKeeping(KeepingSuite): ...
+
+
+class TestSlots(SlotSuite): ...
+
+
+class TestPauses(PauseSuite): ...
 
 
 class TestAnyFilter(AnyFilterSuite): ...

@@ -9,8 +9,10 @@ import pytest
 
 from tests.conformance.journal_rows import SteppedClock, accepted, message
 from tests.conformance.judging_suite import received
+from tests.conformance.queued_rows import Worker, queue
 from waypost.model import Callback, Message
 from waypost.store.base import StoreUnavailable
+from waypost.store.base_queue import Waiting
 from waypost.store.connection import open_connection
 from waypost.store.database_file import backup_file, check_file, schema_version, upgrade_file
 from waypost.store.named_sql import parse, queries
@@ -25,7 +27,9 @@ WALKS = {
     "newest_of_state",
     "oldest",
     "orphans",
+    "pauses",
     "purge_webhooks",
+    "queue_depths",
     "reported_phones",
     "tenants",
     "trim_audit",
@@ -70,6 +74,12 @@ def test_columns_of_message_are_the_fields_of_the_struct_in_order(path: Path) ->
 def test_columns_of_callback_begin_with_the_fields_of_the_struct_in_order(path: Path) -> None:
     columns = [row[1] for row in run(path, "PRAGMA table_info(callback)")]
     assert columns == [*Callback.__struct_fields__, "waits_since_ms", "order_until_ms"]
+
+
+def test_columns_of_queued_are_the_fields_of_the_struct_in_order(path: Path) -> None:
+    columns = [str(row[1]) for row in run(path, "PRAGMA table_info(queued)")]
+    renamed = {"due_ms": "due_at_ms", "expires_ms": "expires_at_ms"}
+    assert tuple(renamed.get(name, name) for name in columns) == Waiting.__struct_fields__
 
 
 @pytest.mark.parametrize("name", sorted(set(queries()) - WALKS))
@@ -120,7 +130,7 @@ async def test_journal_of_an_earlier_program_keeps_what_is_in_it(tmp_path: Path)
     run(old, "INSERT INTO work VALUES ('lease', '1/2', 0, 0, 'wamid.1')")
     store = SqliteStore(old, clock)
     await store.open()
-    assert await store.count_by_state() == {"lease": 1, "unsettled": 0}
+    assert await store.count_by_state() == {"lease": 1, "unsettled": 0, "queued": 0}
     assert await store.due_endpoints() == ()
     await store.close()
     assert schema_version(old) == newest_version()
@@ -216,6 +226,37 @@ def test_check_names_rows_that_hang_on_nothing(path: Path) -> None:
         "1 rows of attempt belong to callbacks that are not there",
         "1 rows of callback belong to entries of work that are not there",
     ]
+
+
+async def test_check_names_what_is_wrong_with_the_queue(path: Path) -> None:
+    clock = SteppedClock()
+    store = SqliteStore(path, clock)
+    await store.open()
+    rows = [await queue(store, clock) for _ in range(2)]
+    flying = await Worker(store, clock).begin(await queue(store, clock, recipient="1"))
+    await store.accept(message(clock))
+    assert await store.check() == []
+    await store.close()
+    run(path, f"DELETE FROM queued WHERE message_id = '{rows[0].id}'")
+    run(path, f"UPDATE message SET state = 'queued' WHERE id = '{flying.id}'")
+    run(path, f"DELETE FROM work WHERE id = '{flying.id}'")
+    assert check_file(path) == [
+        "1 rows of message belong to places in the queue that are not there",
+        "1 rows of queued belong to waiting messages that are not there",
+        "1 rows of queued belong to leases that are not there",
+        "1 rows of queued belong to fronts of lanes that are not there",
+    ]
+
+
+def test_lane_has_one_front(path: Path) -> None:
+    columns = "message_id, phone_number_id, recipient, priority, waba_id, account, appkey, since_ms, due_ms, tries"
+    for message_id, standing in (("a", 2), ("b", 1), ("c", 1)):
+        run(
+            path,
+            f"INSERT INTO queued ({columns}, standing) VALUES ('{message_id}', 'p','r',1,'','','',0,0,0,{standing})",
+        )
+    with pytest.raises(apsw.ConstraintError):
+        run(path, "UPDATE queued SET standing = 0 WHERE message_id = 'b'")
 
 
 def test_check_of_a_missing_file_creates_none(tmp_path: Path) -> None:

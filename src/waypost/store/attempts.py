@@ -1,34 +1,23 @@
 """Another attempt of a message that may have left already (decision D6)."""
 
-from waypost.model import RANK_SENDING, Message
-from waypost.store.base import Resend
+from waypost.model import RANK_QUEUED, Message
+from waypost.store import lanes
+from waypost.store.base_queue import QueueEntry
 from waypost.store.rows import message_of
 from waypost.store.session import Session
-from waypost.store.settling import pair_scope
+from waypost.store.settling import EARLIER, pair_scope
 
 
-def begin_resend(session: Session, resend: Resend) -> Message | None:
-    """Put an unknown message in flight once more, if it still is unknown and this is the first time."""
-    before = session.row("message", id=resend.message_id)
-    if before is None:
-        return None
-    earlier = message_of(before)
-    row = session.row(
-        "begin_resend",
-        id=earlier.id,
-        attempt=resend.attempt,
-        rank=RANK_SENDING,
-        token=resend.token,
-        body=resend.body,
-        owner=resend.owner,
-        lease_until_ms=resend.lease_until_ms,
-    )
+def resend(session: Session, message_id: str, attempt: int, entry: QueueEntry, now_ms: int) -> Message | None:
+    """Let an unknown message wait once more, if it still is unknown and this is the first time."""
+    row = session.row("resend", id=message_id, attempt=attempt, rank=RANK_QUEUED)
     if row is None:
         return None
-    session.run("keep_token", id=earlier.id, attempt=earlier.attempt, token=earlier.token)
-    session.run("leave_work", id=earlier.id)
-    scope = pair_scope(earlier.phone_number_id, earlier.recipient)
-    session.run("enter_work", kind="lease", scope=scope, due_ms=resend.lease_until_ms, id=earlier.id)
-    if earlier.opaque:  # both attempts carry the same string, so a report of each of them may come
-        session.run("enter_work", kind="earlier", scope=scope, due_ms=resend.lease_until_ms, id=earlier.id)
-    return message_of(row)
+    message = message_of(row)
+    session.run("keep_token", id=message.id, attempt=attempt, token=message.token)
+    session.run("leave_work", id=message.id)
+    if message.opaque:  # both attempts carry the same string, so a report of each of them may come
+        scope = pair_scope(message.phone_number_id, message.recipient)
+        session.run("enter_work", kind=EARLIER, scope=scope, due_ms=now_ms, id=message.id)
+    lanes.put_back(session, message, entry)
+    return message

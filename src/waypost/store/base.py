@@ -16,6 +16,7 @@ from waypost.model import (
     StatusEvent,
     StatusRecord,
 )
+from waypost.store.base_queue import QueueEntry, QueueStore
 
 
 class StoreUnavailable(Exception):
@@ -56,17 +57,6 @@ class Judgement(Noun, frozen=True, kw_only=True):
 
     message_id: str
     callback: CallbackDraft | None = None
-
-
-class Resend(Noun, frozen=True, kw_only=True):
-    """Another attempt of an unknown message, whose last one was `attempt`: what it carries, and whose it is."""
-
-    message_id: str
-    attempt: int
-    token: str | None
-    body: bytes
-    owner: str
-    lease_until_ms: int
 
 
 class TenantRow(Noun, frozen=True):
@@ -125,41 +115,39 @@ class Page(Noun, frozen=True):
     next_cursor: str | None
 
 
-class Store(Protocol):
-    """The journal. Every write is durable when its call returns; every call may raise `StoreUnavailable`.
+class Store(QueueStore, Protocol):
+    """The journal, queue included.
+
+    Every write is durable when its call returns; every call may raise `StoreUnavailable`.
 
     A call whose values can't be stored (text that isn't Unicode, an integer beyond 64 bits, an id that exists) raises
     an error of its own and changes nothing, neither for itself nor for others that share its commit.
     """
 
-    async def accept(self, message: Message) -> Accepted:
+    async def accept(self, message: Message, entry: QueueEntry | None = None) -> Accepted:
         """Journal a message before it is sent, unless its key is held by an earlier one (decision D5).
 
         One transaction: the key is taken (or taken over, where it has expired or its `Reuse` allows it), the row, and
-        a `lease` entry in `work` due at `lease_until_ms` are written; or the earlier row is returned untouched.
-        """
-
-    async def begin_resend(self, resend: Resend) -> Message | None:
-        """Put an unknown message in flight once more: `unknown → sending`, one attempt further, with a lease.
-
-        Returns None, and changes nothing, where it is not unknown any more, that was not its last attempt, or it was
-        put in flight again before: nothing is sent more than twice. Late reports of the earlier attempt still find it.
+        a `lease` entry in `work` due at `lease_until_ms` are written; or the earlier row is returned untouched. With an
+        entry the message waits (state `queued`): its place in the queue is written instead of the lease. Raises
+        `ValueError` for an entry of a message in another state, and for a message in that state without one.
         """
 
     async def record_outcome(self, outcome: Outcome, callback: CallbackDraft | None = None) -> Message:
         """Write what an attempt came to and return the row as it is now.
 
-        `callback` is entered if the message's state is the outcome's then, and not what a report made of it.
-
         One transaction: state and rank move forward only (statuses may have come first), answer and Meta id are kept,
-        the Meta id is entered in `meta_id`, the lease entry goes (state unknown: becomes an `unsettled` entry), the
-        key's `Reuse` is set (a message that has a Meta id has left, so its key is never free), and statuses that were
-        parked under this Meta id are attached. An outcome of another attempt than the row's changes nothing but the
-        Meta id. Raises `LookupError` if there is no such message.
+        the Meta id is entered in `meta_id`, the lease entry goes (state unknown: becomes an `unsettled` entry), and so
+        does a row in the queue, the key's `Reuse` is set (a message that has a Meta id has left, so its key is never
+        free), and statuses that were parked under this Meta id are attached. The callback is entered if all this has
+        moved the message into the outcome's state; so a call that is repeated tells nobody twice. An outcome of another
+        attempt than the row's changes nothing but the Meta id. Raises `LookupError` if there is no such message.
         """
 
     async def expire_leases(self, now_ms: int, *, all_owners: bool) -> tuple[Message, ...]:
         """Turn messages whose lease has ended into `unknown`, try to settle them, and return them as they are then.
+
+        Their rows in the queue go: what stands behind them needn't wait for what nobody knows.
 
         With `all_owners` leases that have not ended count too: at the start of the one process that owns the data
         directory every message in flight is a dead process's.
@@ -242,7 +230,7 @@ class Store(Protocol):
     async def count_callbacks(self, wanted: CallbackFilter) -> int:
         """Return how many callbacks fit: the preview of a replay."""
 
-    async def count_waiting(self) -> int:
+    async def count_due_callbacks(self) -> int:
         """Return how many callbacks wait; the cost grows with them, but nobody else waits for it."""
 
     async def replay_callbacks(
@@ -288,7 +276,10 @@ class Store(Protocol):
         """Return messages newest first, optionally of one state."""
 
     async def count_by_state(self) -> dict[str, int]:
-        """Return how many messages stand in `work` by kind (`lease`: in flight, `unsettled`: unknown)."""
+        """Return how many messages are in flight (`lease`), unknown (`unsettled`) and waiting (`queued`)."""
+
+    async def count_unsettled(self) -> int:
+        """Return how many messages are unknown, whatever else is being counted or listed."""
 
     async def tenants(self) -> tuple[TenantRow, ...]:
         """Return every stored tenant object."""
@@ -302,9 +293,10 @@ class Store(Protocol):
         """Wipe what has been kept long enough (decision D15) and return how many rows were touched.
 
         Bodies of messages created before the first bound, raw webhooks before the second, messages with all that hangs
-        on them (their keys too) before the third, and callbacks settled before it with their attempts (what waits is
-        never erased); expired keys; statuses parked for more than 24 h; the `once` of callbacks after 8 days. Bounded:
-        at most 1,000 rows of each a call, so that no writer waits long; 0 means that nothing is left to do.
+        on them (their keys too) before the third, and callbacks settled before it with their attempts; expired keys;
+        statuses parked for more than 24 h; the `once` of callbacks after 8 days. What waits is never erased: a callback
+        that is due, a message in the queue (nor its body: that is wiped when its row goes). Bounded: at most 1,000 rows
+        of each a call, so that no writer waits long; 0 means that nothing is left to do.
         """
 
     async def ping(self) -> None:

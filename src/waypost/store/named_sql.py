@@ -4,7 +4,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_FILES = ("queries.sql", "queries_outbox.sql", "queries_judging.sql", "queries_attempts.sql")
+_FILES = ("queries.sql", "queries_outbox.sql", "queries_judging.sql", "queries_attempts.sql", "queries_queue.sql")
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 

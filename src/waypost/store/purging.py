@@ -7,12 +7,13 @@ PARKED_MS = 24 * 3_600_000  # decision D7: by then a report that found no messag
 ONCE_MS = 8 * 24 * 3_600_000  # Meta repeats a POST for up to seven days
 
 _WIPED_TO = "bodies_wiped_to"
+_PURGED_TO = "messages_purged_to"
 
 
 def purge(
     session: Session, bodies_before_ms: int, webhooks_before_ms: int, messages_before_ms: int, now_ms: int
 ) -> int:
-    """Wipe one step of everything and return how many rows were touched."""
+    """Wipe one step of everything and return how many rows were touched or looked at."""
     return (
         _wipe_bodies(session, bodies_before_ms)
         + session.run("purge_webhooks", before=webhooks_before_ms, limit=PURGE_LIMIT)
@@ -37,8 +38,10 @@ def _wipe_bodies(session: Session, before_ms: int) -> int:
 
 
 def _purge_messages(session: Session, before_ms: int) -> int:
-    """Delete the oldest messages with all that hangs on them."""
-    old = _oldest(session, "", before_ms)
+    """Delete the oldest messages with all that hangs on them, in rounds: what waits is passed over until the next."""
+    row = session.row("read_mark", name=_PURGED_TO)
+    mark = str(row[0]) if row else ""
+    old = _oldest(session, mark, before_ms)
     if old:
         for query in (
             "purge_statuses",
@@ -48,7 +51,10 @@ def _purge_messages(session: Session, before_ms: int) -> int:
             "purge_keys_of_messages",
             "purge_messages",
         ):
-            session.run(query, last=old[-1])
+            session.run(query, mark=mark, last=old[-1])
+    last = old[-1] if old else ""
+    if last != mark:
+        session.run("write_mark", name=_PURGED_TO, value=last)
     return len(old)
 
 

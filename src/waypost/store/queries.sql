@@ -49,7 +49,7 @@ SELECT * FROM message WHERE id = :id;
 
 -- name: write_outcome
 -- Keeps what an attempt came to. A status may have moved the message further already; an outcome of an attempt that
--- is not the row's matches nothing.
+-- is not the row's matches nothing. Behind the row: whether the message stands in the queue.
 UPDATE message SET
     state = CASE WHEN :rank > rank THEN :state ELSE state END,
     rank = CASE WHEN :rank > rank THEN :rank ELSE rank END,
@@ -58,20 +58,21 @@ UPDATE message SET
     meta_answer = :meta_answer,
     meta_message_id = COALESCE(:meta_message_id, meta_message_id)
 WHERE id = :message_id AND attempt = :attempt
-RETURNING *;
+RETURNING *, EXISTS (SELECT 1 FROM queued WHERE queued.message_id = message.id);
 
 -- name: advance
--- Moves the headline forward, never back (decision D7).
+-- Moves the headline forward, never back (decision D7). Behind the row: whether the message stands in the queue.
 UPDATE message SET
     state = CASE WHEN :rank > rank THEN :state ELSE state END,
     rank = CASE WHEN :rank > rank THEN :rank ELSE rank END
 WHERE id = :id
-RETURNING *;
+RETURNING *, EXISTS (SELECT 1 FROM queued WHERE queued.message_id = message.id);
 
 -- name: wipe_secret_body
 -- A one-time password is forgotten as soon as nothing can come of it any more (decision D15).
 UPDATE message SET body = NULL
-WHERE id = :id AND category = 'authentication' AND state IN ('rejected', 'failed', 'delivered', 'read') AND body IS NOT NULL;
+WHERE id = :id AND category = 'authentication' AND body IS NOT NULL
+  AND state IN ('rejected', 'failed', 'cancelled', 'expired', 'delivered', 'read');
 
 -- === Meta's ids ===
 
@@ -226,29 +227,39 @@ SET origin = excluded.origin, enabled = excluded.enabled, spec = excluded.spec;
 SELECT id, created_at_ms FROM message WHERE id > :mark ORDER BY id LIMIT :limit;
 
 -- name: wipe_bodies
--- Forgets what was said, keeps that it was.
-UPDATE message SET body = NULL WHERE id > :mark AND id <= :last AND body IS NOT NULL;
+-- Forgets what was said, keeps that it was. A message that waits needs its body: it is wiped when its row goes.
+UPDATE message SET body = NULL
+WHERE id > :mark AND id <= :last AND body IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.message_id = message.id);
 
 -- name: purge_statuses
--- What hangs on the messages up to this one goes before them.
-DELETE FROM status WHERE message_id <= :last;
+-- What hangs on the messages of a stretch goes before them. One that waits is kept with all of it; it has no status,
+-- for any would have ended the wait.
+DELETE FROM status WHERE message_id > :mark AND message_id <= :last;
 
 -- name: purge_meta_ids
 -- As above.
-DELETE FROM meta_id WHERE message_id <= :last;
+DELETE FROM meta_id
+WHERE message_id > :mark AND message_id <= :last
+  AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.message_id = meta_id.message_id);
 
 -- name: purge_work
 -- As above; other kinds of work are about other ids.
-DELETE FROM work WHERE kind IN ('lease', 'unsettled', 'judged', 'earlier') AND id <= :last;
+DELETE FROM work
+WHERE kind IN ('lease', 'unsettled', 'judged', 'earlier') AND id > :mark AND id <= :last
+  AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.message_id = work.id);
 
 -- name: purge_keys_of_messages
 -- As above; a key that a newer message has taken over stays.
 DELETE FROM message_key
-WHERE (key, account_id) IN (SELECT key, account FROM message WHERE id <= :last) AND message_id <= :last;
+WHERE (key, account_id) IN (SELECT key, account FROM message WHERE id > :mark AND id <= :last)
+  AND message_id <= :last
+  AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.message_id = message_key.message_id);
 
 -- name: purge_messages
--- The oldest messages.
-DELETE FROM message WHERE id <= :last;
+-- The messages of a stretch.
+DELETE FROM message
+WHERE id > :mark AND id <= :last AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.message_id = message.id);
 
 -- name: purge_keys
 -- Keys that don't hold any more.
@@ -303,4 +314,23 @@ SELECT 'attempt', COUNT(*), 'callbacks' FROM attempt
 WHERE NOT EXISTS (SELECT 1 FROM callback WHERE callback.id = attempt.callback_id)
 UNION ALL
 SELECT 'callback', COUNT(*), 'entries of work' FROM callback
-WHERE state = 'due' AND NOT EXISTS (SELECT 1 FROM work WHERE work.kind = 'callback' AND work.id = callback.id);
+WHERE state = 'due' AND NOT EXISTS (SELECT 1 FROM work WHERE work.kind = 'callback' AND work.id = callback.id)
+UNION ALL
+SELECT 'message', COUNT(*), 'places in the queue' FROM message
+WHERE state = 'queued' AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.message_id = message.id)
+UNION ALL
+SELECT 'queued', COUNT(*), 'waiting messages' FROM queued
+WHERE NOT EXISTS (
+    SELECT 1 FROM message
+    WHERE message.id = queued.message_id AND message.state = CASE queued.standing WHEN 2 THEN 'sending' ELSE 'queued' END
+)
+UNION ALL
+SELECT 'queued', COUNT(*), 'leases' FROM queued
+WHERE standing = 2 AND NOT EXISTS (SELECT 1 FROM work WHERE work.kind = 'lease' AND work.id = queued.message_id)
+UNION ALL
+SELECT 'queued', COUNT(*), 'fronts of lanes' FROM queued
+WHERE standing = 1 AND NOT EXISTS (
+    SELECT 1 FROM queued AS front
+    WHERE front.phone_number_id = queued.phone_number_id AND front.recipient = queued.recipient
+      AND front.appkey = queued.appkey AND front.priority = queued.priority AND front.standing IN (0, 2)
+);

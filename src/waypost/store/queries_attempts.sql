@@ -1,17 +1,10 @@
--- The statements of further attempts by name, like those in `queries.sql`.
+-- The statements of second attempts by name, like those in `queries.sql`.
 
--- name: begin_resend
--- Puts an unknown message in flight again, once: a report, a judgement or another attempt that came first leaves nothing
--- to match.
-UPDATE message SET
-    state = 'sending',
-    rank = :rank,
-    attempt = attempt + 1,
-    token = :token,
-    body = :body,
-    owner = :owner,
-    lease_until_ms = :lease_until_ms
-WHERE id = :id AND attempt = :attempt AND state = 'unknown'
+-- name: resend
+-- Lets an unknown message wait again, once: a report, a judgement or another attempt that came first leaves nothing to
+-- match.
+UPDATE message SET state = 'queued', rank = :rank
+WHERE id = :id AND attempt = :attempt AND state = 'unknown' AND body IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM attempt_token WHERE attempt_token.message_id = message.id)
 RETURNING *;
 
@@ -25,4 +18,6 @@ DELETE FROM work WHERE kind = 'earlier' AND id = :id;
 
 -- name: purge_tokens
 -- What hangs on the messages up to this one goes before them.
-DELETE FROM attempt_token WHERE message_id <= :last;
+DELETE FROM attempt_token
+WHERE message_id > :mark AND message_id <= :last
+  AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.message_id = attempt_token.message_id);

@@ -157,7 +157,7 @@ SELECT * FROM callback WHERE message_id = :message_id ORDER BY id;
 SELECT callback_id, number, at_ms, duration_ms, http_status, error, excerpt FROM attempt
 WHERE callback_id = :callback_id ORDER BY number;
 
--- name: count_waiting
+-- name: count_due_callbacks
 -- How many callbacks wait: a walk over all of them, but through the narrow table.
 SELECT COUNT(*) FROM work WHERE kind = 'callback';
 

@@ -6,6 +6,7 @@ import msgspec
 
 from waypost.clock import MESSAGE_ID_PREFIX
 from waypost.model import RANK_ACCEPTED, STATUS_RANK, Message, Reuse, State, StatusEvent
+from waypost.store import lanes
 from waypost.store.outbox import Outbox
 from waypost.store.rows import message_of, parked_of, values_of
 from waypost.store.session import Session
@@ -167,7 +168,9 @@ def attach(session: Session, outbox: Outbox, message_id: str, event: StatusEvent
     session.run("note_reported", phone_number_id=event.phone_number_id, message_id=message_id)
     session.run("leave_work", id=message_id)
     if row is not None:
-        message = message_of(row)
+        message, in_queue = message_of(row[:-1]), row[-1]
+        if in_queue:
+            lanes.leave(session, message.id)
         session.run("set_reuse", reuse=Reuse.NEVER, key=message.key, account=message.account, message_id=message_id)
         if message.category == AUTHENTICATION:
             session.run("wipe_secret_body", id=message_id)

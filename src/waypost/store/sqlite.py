@@ -1,13 +1,10 @@
 """The embedded journal: one SQLite file, one thread that writes it, one that reads."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from waypost.clock import Clock
 from waypost.model import (
     Attempt,
     AttemptOutcome,
@@ -19,7 +16,7 @@ from waypost.model import (
     State,
     StatusRecord,
 )
-from waypost.store import attempts, audit, deliveries, judging, outbox_rows, purging, transactions
+from waypost.store import audit, deliveries, judging, outbox_rows, purging, transactions
 from waypost.store.base import (
     Accepted,
     CallbackFilter,
@@ -28,82 +25,38 @@ from waypost.store.base import (
     Judgement,
     Page,
     Replayed,
-    Resend,
     Store,
     StoreUnavailable,
     TenantRow,
     WebhookEffect,
     WebhookReceipt,
 )
+from waypost.store.base_queue import QueueEntry
 from waypost.store.connection import MEMORY
 from waypost.store.database_file import backup_file, check_file, problems_of
-from waypost.store.outbox import Draft, Outbox
-from waypost.store.reader import Reader
 from waypost.store.rows import message_of, messages_of, status_record_of, tenant_of
-from waypost.store.schema import upgrade
-from waypost.store.session import Row, Session, Value
-from waypost.store.writer import Effects, GroupWriter
+from waypost.store.session import Value
+from waypost.store.sqlite_engine import LAST_PROBE
+from waypost.store.sqlite_queue import SqliteQueue
 
-Result = TypeVar("Result")
 Problems = list[str]  # named here, because inside the class `list` is the method
 
 _AFTER_EVERY_ID = "\U0010ffff"  # sorts behind whatever text an id can be
-
-_LAST_PROBE = "last_probe"
 
 # Where the messages of a state can be found without walking the journal.
 _WORK_OF_STATE: dict[str, str] = {State.SENDING: "lease", State.UNKNOWN: "unsettled"}
 
 
-class SqliteStore(Store):
+class SqliteStore(SqliteQueue, Store):
     """The journal in a SQLite file (or in memory, for tests); fulfils `waypost.store.base.Store`.
 
     `draft` says which callback a status leads to (see `waypost.store.outbox.Outbox`); without it statuses lead to none.
     """
 
-    def __init__(
-        self, path: str | Path, clock: Clock, *, effects: Effects | None = None, draft: Draft | None = None
-    ) -> None:
-        self._path = str(path)
-        self._clock = clock
-        self._outbox = Outbox(clock, draft)
-        self._writer = GroupWriter(self._path, effects)
-        self._reader: Reader | None = None
-        self._walker: Reader | None = None  # for lists that may be long in coming: no look-up waits for them
-
-    async def open(self) -> None:
-        """Create or upgrade the schema and start to write; raises `StoreUnavailable` with a line that says why not."""
-        await self._writer.start(lambda connection: upgrade(connection, self._clock.now_ms()))
-        if self._path == MEMORY:
-            return
-        self._reader, self._walker = Reader(self._path), Reader(self._path)
-        try:
-            # Reads at once: from now on the log stays open, and can be read even where nothing more can be written.
-            await self._rows("read_mark", name=_LAST_PROBE)
-        except StoreUnavailable:
-            await self.close()
-            raise
-
-    def open_read_only(self) -> None:
-        """Open for looking alone, beside whoever writes: the schema stays as it is, a write is `StoreUnavailable`."""
-        self._reader, self._walker = Reader(self._path), Reader(self._path)
-
-    async def close(self) -> None:
-        """Write what waits and let go of the file; a second call does nothing."""
-        readers = (self._reader, self._walker)
-        self._reader = self._walker = None
-        for reader in readers:
-            if reader is not None:
-                await reader.stop()
-        await self._writer.stop()  # last, because the last one to leave folds the log into the file
-
     # --- writes ---
 
-    async def accept(self, message: Message) -> Accepted:
-        return await self._writer.run("accept_commit", lambda session: transactions.accept(session, message))
-
-    async def begin_resend(self, resend: Resend) -> Message | None:
-        return await self._writer.run("resend_commit", lambda session: attempts.begin_resend(session, resend))
+    async def accept(self, message: Message, entry: QueueEntry | None = None) -> Accepted:
+        return await self._writer.run("accept_commit", lambda session: transactions.accept(session, message, entry))
 
     async def record_outcome(self, outcome: Outcome, callback: CallbackDraft | None = None) -> Message:
         return await self._writer.run(
@@ -141,7 +94,7 @@ class SqliteStore(Store):
 
     async def ping(self) -> None:
         now = str(self._clock.now_ms())
-        await self._writer.run("ping_commit", lambda session: session.run("write_mark", name=_LAST_PROBE, value=now))
+        await self._writer.run("ping_commit", lambda session: session.run("write_mark", name=LAST_PROBE, value=now))
 
     # --- the outbox ---
 
@@ -199,8 +152,8 @@ class SqliteStore(Store):
     async def count_callbacks(self, wanted: CallbackFilter) -> int:
         return await self._walk(lambda session: outbox_rows.count(session, wanted))
 
-    async def count_waiting(self) -> int:
-        ((number,),) = await self._walk(lambda session: session.rows("count_waiting"))
+    async def count_due_callbacks(self) -> int:
+        ((number,),) = await self._walk(lambda session: session.rows("count_due_callbacks"))
         return msgspec.convert(number, int)
 
     async def attempts(self, callback_id: str) -> tuple[Attempt, ...]:
@@ -240,7 +193,13 @@ class SqliteStore(Store):
 
     async def count_by_state(self) -> dict[str, int]:
         counted = msgspec.convert(await self._rows("count_work"), tuple[tuple[str, int], ...])
-        return {"lease": 0, "unsettled": 0} | dict(counted)
+        # The others are few; these can be a million, so that counting them takes a moment.
+        ((queued,),) = await self._walk(lambda session: session.rows("count_queued"))
+        return {"lease": 0, "unsettled": 0} | dict(counted) | {"queued": msgspec.convert(queued, int)}
+
+    async def count_unsettled(self) -> int:
+        counted = msgspec.convert(await self._rows("count_work"), tuple[tuple[str, int], ...])
+        return dict(counted).get("unsettled", 0)
 
     async def tenants(self) -> tuple[TenantRow, ...]:
         return tuple(map(tenant_of, await self._rows("tenants")))
@@ -249,26 +208,14 @@ class SqliteStore(Store):
         where: dict[str, Value] = {"before": _AFTER_EVERY_ID if cursor is None else cursor, "limit": limit + 1}
         if state is None:
             rows = await self._rows("newest", **where)
+        elif state == State.QUEUED:
+            rows = await self._rows("newest_queued", **where)
         elif kind := _WORK_OF_STATE.get(state):
             rows = await self._rows("newest_in_work", kind=kind, state=state, **where)
         else:
             rows = await self._walk(lambda session: session.rows("newest_of_state", state=state, **where))
         messages = messages_of(rows[:limit])
         return Page(messages=messages, next_cursor=messages[-1].id if len(rows) > limit else None)
-
-    async def _rows(self, query: str, **values: Value) -> Sequence[Row]:
-        return await self._read(lambda session: session.rows(query, **values))
-
-    async def _read(self, work: Callable[[Session], Result]) -> Result:
-        return await self._beside_the_writer(self._reader, work)
-
-    async def _walk(self, work: Callable[[Session], Result]) -> Result:
-        return await self._beside_the_writer(self._walker, work)
-
-    async def _beside_the_writer(self, reader: Reader | None, work: Callable[[Session], Result]) -> Result:
-        if reader is None:  # in memory there is but one connection; a store that isn't open says so there
-            return await self._writer.run(None, work)
-        return await reader.run(work)
 
     # --- upkeep ---
 

@@ -1,8 +1,9 @@
 """What each write of the journal does, inside a transaction that somebody else commits."""
 
 from waypost.model import RANK_UNKNOWN, CallbackDraft, Message, Outcome, Reuse, State
-from waypost.store import judging
+from waypost.store import judging, lanes
 from waypost.store.base import Accepted, TenantRow, WebhookEffect, WebhookReceipt
+from waypost.store.base_queue import QueueEntry
 from waypost.store.outbox import Outbox
 from waypost.store.rows import message_of, values_of
 from waypost.store.session import Session
@@ -20,8 +21,10 @@ from waypost.store.settling import (
 FOREVER_MS = (1 << 63) - 1
 
 
-def accept(session: Session, message: Message) -> Accepted:
-    """Journal a message and its lease, or return the earlier row that holds its key."""
+def accept(session: Session, message: Message, entry: QueueEntry | None) -> Accepted:
+    """Journal a message and its lease, or its place in the queue; or return the earlier row that holds its key."""
+    if (message.state == State.QUEUED) != (entry is not None):
+        raise ValueError(f"message {message.id} is {message.state}: an entry in the queue is for one that waits")
     values = values_of(message)
     if session.row("take_key", **values) is None:
         row = session.row("holder_of_key", key=message.key, account=message.account)
@@ -29,28 +32,41 @@ def accept(session: Session, message: Message) -> Accepted:
             raise LookupError(f"the key of message {message.id} is held by a message that is gone")
         return Accepted(message=message_of(row), is_new=False)
     session.run("insert_message", **values)
+    if entry is not None:
+        lanes.enter(session, message, entry)
+        return Accepted(message=message, is_new=True)
     scope = pair_scope(message.phone_number_id, message.recipient)
     session.run("enter_work", kind="lease", scope=scope, due_ms=message.lease_until_ms, id=message.id)
     return Accepted(message=message, is_new=True)
 
 
 def record_outcome(session: Session, outbox: Outbox, outcome: Outcome, callback: CallbackDraft | None) -> Message:
-    """Write what an attempt came to, and return the row as it is then."""
+    """Write what an attempt came to, enter its callback if that moved the message, and return the row as it is then."""
+    if callback is None:
+        return _record_outcome(session, outbox, outcome)
+    before = _row(session, outcome.message_id)
+    after = _record_outcome(session, outbox, outcome)
+    if before.state != outcome.state == after.state:
+        outbox.enter(session, (callback,))
+    return after
+
+
+def _record_outcome(session: Session, outbox: Outbox, outcome: Outcome) -> Message:
     row = session.row("write_outcome", **values_of(outcome))
     if row is None:
         return _record_late_outcome(session, outbox, outcome)
-    message = message_of(row)
+    message, in_queue = message_of(row[:-1]), row[-1]
     if outcome.meta_message_id is not None:
         session.run("enter_meta_id", **values_of(outcome))
     reuse = outcome.reuse if message.meta_message_id is None else Reuse.NEVER  # a Meta id proves that it left
     session.run("set_reuse", reuse=reuse, key=outcome.key, account=outcome.account, message_id=message.id)
     session.run("leave_work", id=message.id)
+    if in_queue:
+        lanes.leave(session, message.id)
     if message.category == AUTHENTICATION:
         session.run("wipe_secret_body", id=message.id)
     if message.state == State.UNKNOWN:
         leave_in_doubt(session, message, outcome.at_ms)
-    if callback is not None and message.state == outcome.state:
-        outbox.enter(session, (callback,))
     attached = outcome.meta_message_id is not None and attach_parked(
         session, outbox, message.id, message.phone_number_id, outcome.meta_message_id
     )
@@ -75,6 +91,7 @@ def expire_leases(session: Session, outbox: Outbox, now_ms: int, all_owners: boo
     for row in session.rows("ended_leases", until_ms=until_ms):
         message_id = str(row[0])
         session.run("leave_work", id=message_id)
+        lanes.leave(session, message_id)
         session.run("advance", id=message_id, state=State.UNKNOWN, rank=RANK_UNKNOWN)
         message = _row(session, message_id)
         if message.state == State.UNKNOWN:
