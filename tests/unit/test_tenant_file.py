@@ -36,6 +36,8 @@ sync_templates = true
 
 [[accounts]]
 name = "acme"
+requests_per_second = 200
+max_waiting = 50000
 
   [[accounts.keys]]
   access_key = "fme2na3kdi3ki"
@@ -73,6 +75,7 @@ def test_every_member_that_the_documentation_shows_is_understood() -> None:
     assert template.components is None
     assert isinstance(account, Account)
     assert account.keys[0].access_secret == "a"
+    assert (account.requests_per_second, account.max_waiting) == (200, 50_000)
     assert isinstance(application, Application)
     assert application.callback_secret == ("whsec_x",)
     assert application.prices is not None
@@ -83,6 +86,7 @@ def test_every_member_that_the_documentation_shows_is_understood() -> None:
 def test_an_account_may_carry_one_key_pair_directly() -> None:
     account = next(item for item in objects(read(TENANTS, {})) if isinstance(item, Account))
     assert account.keys[0].access_key == "fme2na3kdi3ki"
+    assert (account.requests_per_second, account.max_waiting) == (None, None), "no limits but the gateway's"
 
 
 def test_a_variable_that_is_not_set_is_named() -> None:
@@ -172,6 +176,19 @@ SLIPS = {
     "a number without end": ("a = " + "1" * 5000, "not a TOML file"),
     "lists without end": ("a = " + "[" * 5000, "nested too deeply"),
     "tables without end": ("a." * 5000 + "a = 1", "nested too deeply"),
+    "an account that may ask for nothing": (
+        TENANTS.replace('name = "acme"', 'name = "acme"\nrequests_per_second = 0'),
+        "`int` >= 1 - at `$.accounts[0].requests_per_second`",
+    ),
+    "requests of half a second": (
+        TENANTS.replace('name = "acme"', 'name = "acme"\nrequests_per_second = 0.5'),
+        "accounts[0].requests_per_second",
+    ),
+    "a backlog beyond reason": (
+        TENANTS.replace('name = "acme"', 'name = "acme"\nmax_waiting = 1_000_000_000'),
+        "accounts[0].max_waiting",
+    ),
+    "a backlog of nothing": (TENANTS.replace('name = "acme"', 'name = "acme"\nmax_waiting = 0'), "max_waiting"),
     "a policy nobody knows": (TENANTS + '  settle_policy = "guess"\n', "settle_policy"),
 }
 

@@ -99,6 +99,8 @@ class AccountTable(_Table):
     name: Name
     access_key: Name | None = None
     access_secret: Secret | None = None
+    requests_per_second: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    max_waiting: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     keys: tuple[KeyTable, ...] = ()
     applications: tuple[ApplicationTable, ...] = ()
 
@@ -197,7 +199,12 @@ def _accounts(file: TenantFile) -> Iterator[TenantObject]:
             pairs.insert(0, KeyPair(access_key=table.access_key, access_secret=table.access_secret))
         elif table.access_key or table.access_secret:
             raise TenantFileInvalid(f"account {table.name}: access_key and access_secret go together")
-        yield Account(name=table.name, keys=tuple(pairs))
+        yield Account(
+            name=table.name,
+            keys=tuple(pairs),
+            requests_per_second=table.requests_per_second,
+            max_waiting=table.max_waiting,
+        )
         for item in table.applications:
             values = msgspec.structs.asdict(item)
             secret = values.pop("callback_secret")

@@ -26,6 +26,7 @@ class RefusedByMeta(Noun, frozen=True, kw_only=True):
     error: dict[str, object]
     body: str
     meta_error: MetaError
+    regain_s: float | None = None  # how long to wait, where Meta's usage header says so
 
     @property
     def details(self) -> str | None:
@@ -44,9 +45,13 @@ class Uncertain(Noun, frozen=True, kw_only=True):
 
 
 class NeverLeft(Noun, frozen=True, kw_only=True):
-    """Not one byte of the message can have reached Meta; sending it again is safe."""
+    """Not one byte of the message can have reached Meta; sending it again is safe.
+
+    `ours`: for a lack of our own, which says nothing about Meta.
+    """
 
     reason: str
+    ours: bool = False
 
 
 MetaAnswer = AcceptedByMeta | RefusedByMeta | Uncertain | NeverLeft

@@ -1,15 +1,18 @@
 """The HTTP calls to Meta: one attempt each, and an honest account of what may have become of it."""
 
 import asyncio
+import errno
 import re
 from contextvars import ContextVar
 
 import aiohttp
+import msgspec
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from waypost.meta.answer import MetaAnswer, NeverLeft, Uncertain, read_answer
+from waypost.meta.answer import MetaAnswer, NeverLeft, RefusedByMeta, Uncertain, read_answer
+from waypost.meta.usage import HEADER, regain_s
 
 MAX_ANSWER_BYTES = 1_048_576  # Meta's answers to a send are under 1 kB
 # Common servers close a connection after 5 s without a request; a POST must not meet one that is just being closed,
@@ -18,6 +21,7 @@ KEEP_ALIVE_S = 4.0
 DNS_CACHE_S = 60
 MAX_REASON_CHARS = 300  # an exception's text may quote what the other side sent
 
+_OUR_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -30,7 +34,8 @@ class MetaClient:
 
     `connect_timeout_s` bounds everything before the first byte is written: waiting for one of `max_connections`, DNS,
     TCP and TLS. `read_timeout_s` bounds everything after: writing the request and reading the whole answer. So no call
-    lasts longer than both together. No redirects, no cookies, no proxies from the environment.
+    lasts longer than both together. Whoever sends bounds what is under way by less than `max_connections`, so nobody
+    waits for another's. No redirects, no cookies, no proxies from the environment.
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class MetaClient:
         *,
         connect_timeout_s: float = 10,
         read_timeout_s: float = 30,
-        max_connections: int = 512,
+        max_connections: int = 2_048,
     ) -> None:
         self._root = f"{base_url.rstrip('/')}/{api_version.strip('/')}"
         self._connect_timeout_s = connect_timeout_s
@@ -80,8 +85,14 @@ class MetaClient:
             )
         except Exception as error:  # whatever it is, the message's fate must be told
             reason = _describe(error, leg)
-            return Uncertain(reason=reason, body=None) if leg.connected else NeverLeft(reason=reason)
-        return read_answer(status, answer)
+            if leg.connected:
+                return Uncertain(reason=reason, body=None)
+            ours = isinstance(error, OSError) and error.errno in _OUR_LACKS
+            return NeverLeft(reason=reason, ours=ours)
+        taken = read_answer(status, answer)
+        if isinstance(taken, RefusedByMeta) and taken.meta_error.retryable:
+            return msgspec.structs.replace(taken, regain_s=regain_s(leg.usage))
+        return taken
 
     async def get(self, path: str, token: str, params: dict[str, str] | None = None) -> tuple[int, bytes]:
         """Ask Meta a question and return HTTP status and body; `path` follows the API version, without a query.
@@ -117,6 +128,7 @@ class MetaClient:
                     method, url, headers=headers, data=data, params=params, allow_redirects=False
                 ) as response,
             ):
+                leg.usage = response.headers.get(HEADER)
                 return response.status, await _read_body(response)
         finally:
             _current_leg.reset(before)
@@ -127,6 +139,7 @@ class _Leg:
 
     def __init__(self, read_timeout_s: float) -> None:
         self.connected = False
+        self.usage: str | None = None  # Meta's header
         self.deadline: asyncio.Timeout | None = None
         self._read_timeout_s = read_timeout_s
 

@@ -53,6 +53,7 @@ class Value(msgspec.Struct):
     waba_info: msgspec.Raw = _ABSENT
     entity_type: msgspec.Raw = _ABSENT
     entity_id: msgspec.Raw = _ABSENT
+    event: msgspec.Raw = _ABSENT
 
 
 class _Metadata(msgspec.Struct):
@@ -79,6 +80,11 @@ class _Status(msgspec.Struct):
     recipient_participant_id: msgspec.Raw = _ABSENT
     recipient_participant_user_id: msgspec.Raw = _ABSENT
     biz_opaque_callback_data: msgspec.Raw = _ABSENT
+    errors: msgspec.Raw = _ABSENT
+
+
+class _Error(msgspec.Struct):
+    code: msgspec.Raw = _ABSENT
 
 
 class _Contact(msgspec.Struct):
@@ -95,6 +101,9 @@ METADATA = msgspec.json.Decoder(_Metadata)
 WABA_INFO = msgspec.json.Decoder(_WabaInfo)
 MESSAGE = msgspec.json.Decoder(_Message)
 STATUS = msgspec.json.Decoder(_Status)
+_ERROR = msgspec.json.Decoder(_Error)
+_INTEGER = msgspec.json.Decoder(int)
+_MOST_ERRORS = 8  # of one status that are looked at; Meta sends one
 _CONTACT = msgspec.json.Decoder(_Contact)
 _TEXT_OR_INTEGER = msgspec.json.Decoder(str | int)
 
@@ -161,6 +170,13 @@ def time_ms_of(raw: msgspec.Raw) -> int | None:
     if not 0 < value < FIRST_BEYOND_MILLISECONDS:
         return None
     return value if value >= FIRST_MILLISECONDS else value * 1000
+
+
+def error_codes_of(raw: msgspec.Raw) -> tuple[int, ...]:
+    """Return Meta's codes in the errors of a status, as far as they can be read."""
+    errors = (read_part(item, _ERROR) for item in (read_part(raw, LIST) or ())[:_MOST_ERRORS])
+    codes = (read_part(error.code, _INTEGER) for error in errors if error is not None)
+    return tuple(code for code in codes if code is not None)
 
 
 def verbatim(raw: msgspec.Raw) -> str:

@@ -18,6 +18,7 @@ from waypost.meta.webhook_parts import (
     Contacts,
     Value,
     digits_in,
+    error_codes_of,
     identifier_of,
     mended,
     opaque_of,
@@ -32,6 +33,7 @@ from waypost.model import Noun, StatusEvent
 WHATSAPP_OBJECT = "whatsapp_business_account"
 MESSAGES_FIELD = "messages"  # statuses of messages come in this field only; "calls" has statuses of its own
 ACCOUNT_FIELD = "account_update"
+QUALITY_FIELD, UPGRADE_EVENT = "phone_number_quality_update", "THROUGHPUT_UPGRADE"
 SIGNATURE_PREFIX = "sha256="
 
 MAX_STATUS_CHARS = 64
@@ -46,10 +48,11 @@ class WebhookInvalid(Exception):
 
 
 class ReportedStatus(Noun, frozen=True, kw_only=True):
-    """A status event with the WABA whose entry it came in ("" where Meta named none)."""
+    """A status event with the WABA whose entry it came in ("" where Meta named none), and Meta's codes of a failure."""
 
     waba_id: str
     event: StatusEvent
+    error_codes: tuple[int, ...] = ()
 
 
 class ReportedMessage(Noun, frozen=True, kw_only=True):
@@ -97,6 +100,12 @@ def verify_signature(raw: bytes, header: str | None, app_secret: str) -> bool:
     expected = hmac.new(app_secret.encode(errors="surrogateescape"), raw, hashlib.sha256).hexdigest()
     given = header.removeprefix(SIGNATURE_PREFIX)
     return hmac.compare_digest(given.encode(errors="surrogateescape"), expected.encode())
+
+
+def tells_of_upgrade(event: OtherEvent) -> bool:
+    """Say whether an event tells that Meta raised the throughput of a phone: to 1,000 messages a second."""
+    value = read_part(event.raw.encode(), VALUE) if event.field == QUALITY_FIELD else None
+    return value is not None and text_of(value.event) == UPGRADE_EVENT
 
 
 def parse(raw: bytes, received_at_ms: int) -> Webhook:
@@ -215,7 +224,8 @@ class _Reader:
             opaque=opaque_of(fields.biz_opaque_callback_data),
             raw=_beside(contacts, verbatim(raw)),
         )
-        self.statuses.append(ReportedStatus(waba_id=place.waba_id, event=event))
+        codes = error_codes_of(fields.errors)
+        self.statuses.append(ReportedStatus(waba_id=place.waba_id, event=event, error_codes=codes))
         return True
 
     def _read_message(self, raw: msgspec.Raw, place: _Place, *, alone: bool) -> bool:
