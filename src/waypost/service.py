@@ -11,15 +11,19 @@ import structlog
 from waypost import settings as settings_module
 from waypost.clock import Clock
 from waypost.data_dir import DataDir
-from waypost.gateway.attempt import Attempts, SendLimits
+from waypost.gateway.attempt import SendLimits
 from waypost.gateway.checkup import Checkup, Finding
 from waypost.gateway.deliver import Deliverer
 from waypost.gateway.endpoints import PushLimits
+from waypost.gateway.events import EventIntake
+from waypost.gateway.gate import GateLimits
 from waypost.gateway.judge import Judge
 from waypost.gateway.outbox import Outbox
+from waypost.gateway.pauses import lift_for
+from waypost.gateway.queue_orders import QueueOrders
+from waypost.gateway.queue_view import QueueView
 from waypost.gateway.registry import Change, Registry
-from waypost.gateway.resend import Resender
-from waypost.gateway.send import Sender
+from waypost.gateway.sending import Sending, SendingLimits, sending
 from waypost.gateway.upkeep import Retention, Upkeep
 from waypost.gateway.vault import Vault
 from waypost.meta.client import MetaClient
@@ -36,12 +40,14 @@ from waypost.telemetry import Metrics
 from waypost.web import mt
 from waypost.web.admin import AdminApi
 from waypost.web.admin_callbacks import CallbackAdmin
+from waypost.web.admin_queue import QueueAdmin
 from waypost.web.app import Application
 from waypost.web.callback_query import CallbackQueryEndpoint
 from waypost.web.customer_api import CustomerApi, Endpoint
 from waypost.web.description import Description
 from waypost.web.health import Health
 from waypost.web.meta_webhook import MetaWebhook
+from waypost.web.queue_metrics import QueueMetrics
 from waypost.web.server import HttpServer
 from waypost.web.token import Guard
 
@@ -96,15 +102,16 @@ class Service:
         meta = self.meta_client()
         await meta.start()
         running.push_async_callback(meta.close)
-        attempts = self._attempts(meta)
-        resender = Resender(store, attempts, self._outbox)
-        judge = Judge(store, self.clock, self._outbox, resender, self.settings.settle_within)
+        parts = sending(store, registry, self._outbox, meta, self.clock, self._sending_limits())
+        await parts.load()
+        judge = Judge(store, self.clock, self._outbox, parts.resender, self.settings.settle_within)
 
         self._run(running, upkeep.run(), "upkeep")
         self._run(running, deliverer.run(), "deliverer")
         self._run(running, judge.run(), "judge")
+        self._run(running, parts.dispatcher.run(), "dispatcher")
         server = HttpServer(
-            self._application(registry, store, meta, attempts, deliverer), drain_s=self._longest_request_s()
+            self._application(registry, store, meta, parts, deliverer), drain_s=self._longest_request_s()
         )
         url = server.start(host, port)
         running.push_async_callback(server.stop)
@@ -155,23 +162,29 @@ class Service:
             self.verify_token, _ = self._folder.secret("verify-token")
 
     def _application(
-        self, registry: Registry, store: SqliteStore, meta: MetaClient, attempts: Attempts, deliverer: Deliverer
+        self, registry: Registry, store: SqliteStore, meta: MetaClient, parts: Sending, deliverer: Deliverer
     ) -> Application:
         metrics = Metrics()
         deliverer.measured_by(metrics)
         guard = Guard(self.admin_token)
-        sender = Sender(store, attempts, self.clock)
         endpoints: dict[str, Endpoint] = {
-            "/api/wa/mt": mt.MtEndpoint(registry, sender, log_recipients=self.settings.log_recipients),
+            "/api/wa/mt": mt.MtEndpoint(registry, parts.sender, log_recipients=self.settings.log_recipients),
             "/api/wa/callback": CallbackQueryEndpoint(registry, store),
         }
+        limit = self.settings.max_waiting
+        view = QueueView(store, registry, parts, self.clock, limit)
+        orders = QueueOrders(store, self._outbox, parts, self.clock)
+        queue_metrics = QueueMetrics(view, registry, parts, self.clock, limit)
         return Application(
             CustomerApi(endpoints, self.clock, metrics, receive_timeout_s=self.settings.receive_timeout),
-            MetaWebhook(self._outbox, store, self.clock, metrics, self.verify_token),
+            MetaWebhook(
+                EventIntake(store, self._outbox, parts.lessons, self.clock), self.clock, metrics, self.verify_token
+            ),
             [
-                *AdminApi(registry, store, Checkup(registry, meta), guard).routes(),
+                *AdminApi(registry, store, Checkup(registry, meta), parts.pauses, guard).routes(),
                 *CallbackAdmin(store, deliverer, guard).routes(),
-                *Health(store, sender, metrics).routes(),
+                *QueueAdmin(registry, view, orders, guard).routes(),
+                *Health(store, parts.sender, metrics, queue_metrics).routes(),
                 *Description().routes(),
             ],
         )
@@ -185,13 +198,18 @@ class Service:
             read_timeout_s=self.settings.meta_read_timeout,
         )
 
-    def _attempts(self, meta: MetaClient) -> Attempts:
-        limits = SendLimits(
+    def _sending_limits(self) -> SendingLimits:
+        send = SendLimits(
             connect_s=self.settings.meta_connect_timeout,
             read_s=self.settings.meta_read_timeout,
             in_flight=self.settings.max_in_flight,
         )
-        return Attempts(meta, self.clock, limits)
+        gate = GateLimits(
+            answer_within_s=self.settings.answer_within,
+            waiting=self.settings.max_waiting,
+            waiting_of_application=self.settings.max_waiting_per_application,
+        )
+        return SendingLimits(send, gate)
 
     def _upkeep(self, store: SqliteStore) -> Upkeep:
         retention = Retention(
@@ -224,8 +242,10 @@ async def apply_offline(settings: Settings, tables: dict[str, Any]) -> list[Chan
     """
     service = Service(settings)
     async with contextlib.AsyncExitStack() as running:
-        _, registry = await service.open_journal(running)
-        return await registry.apply(tables)
+        store, registry = await service.open_journal(running)
+        changes = await registry.apply(tables)
+        await lift_for(store, registry, changes)
+        return changes
 
 
 async def check_up_offline(settings: Settings) -> list[Finding]:

@@ -83,6 +83,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_in_flight: Annotated[
         int, _text("Requests to send that may be under way at once; further ones get 9001 at once.", ge=1, le=100_000)
     ] = 2_000
+    max_waiting: Annotated[
+        int, _text("Messages that may wait to be sent; further ones get 9001 at once.", ge=1, le=100_000_000)
+    ] = 1_000_000
+    max_waiting_per_application: Annotated[
+        int,
+        _text(
+            "Messages of one application that may wait to be sent; further ones get 9001 at once.", ge=1, le=100_000_000
+        ),
+    ] = 500_000
     log_recipients: Annotated[bool, _text("Write recipients' numbers into the log in full instead of masked.")] = False
     log_level: Annotated[
         str, _text("`debug`, `info`, `warning` or `error`.", pattern=r"^(debug|info|warning|error)\Z")

@@ -26,19 +26,32 @@ class Trace:
 
 
 class FullDisk:
-    """Makes one named effect fail once, as SQLite does on a full disk, when it comes after `arm`."""
+    """Makes one named effect fail once or several times, as SQLite does on a full disk, when it comes after `arm`."""
 
     def __init__(self) -> None:
         self._name: str | None = None
+        self._spare = 0
+        self._times = 1
+        self._struck = False
 
-    def arm(self, name: str) -> None:
-        """Let the next effect of this name fail."""
-        self._name = name
+    async def has_struck(self) -> bool:
+        """Tell whether an effect has failed."""
+        return self._struck
+
+    def arm(self, name: str, *, spare: int = 0, times: int = 1) -> None:
+        """Let the next effects of this name fail, or later ones: so many before them are spared."""
+        self._name, self._spare, self._times = name, spare, times
 
     def before(self, name: str) -> None:
         """Hear of an effect."""
-        if name == self._name:
-            self._name = None
+        if name != self._name:
+            return
+        self._spare -= 1
+        if self._spare < 0:
+            self._struck = True
+            self._times -= 1
+            if not self._times:
+                self._name = None
             raise apsw.FullError("database or disk is full")
 
 

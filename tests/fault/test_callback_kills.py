@@ -23,7 +23,7 @@ assert LEASE_S * 1000 < ORDER_WAIT_MS
 # The effects of a callback's path that are commits of the journal; `push` is the receiver's.
 COMMITS = {"webhook commit": "webhook_commit", "claim commit": "claim_commit", "record commit": "attempts_commit"}
 # Commits of the message's path, which `test_effects` kills at, and those that no callback waits for.
-OTHERS = {"accept_commit", "outcome_commit", "expiry_commit", "tenants_commit", "purge_commit"}
+OTHERS = {"slots_commit", "accept_commit", "outcome_commit", "expiry_commit", "tenants_commit", "purge_commit"}
 
 
 class Kill(NamedTuple):

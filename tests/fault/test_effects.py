@@ -1,7 +1,8 @@
 """Every named effect of a message's path is made to fail, and the process killed there: none lost, none doubled.
 
-The effects, in the order of a message: accept commit, connect, write, read, outcome commit, answer, webhook commit.
-The commits are broken in the journal's writer, the network's effects by a relay or the simulator.
+The effects, in the order of a message that need not wait: slots commit, accept commit, connect, write, read, outcome
+commit, answer, webhook commit. Those of a message that waits are in `test_queue_effects`. The commits are broken in the
+journal's writer, the network's effects by a relay or the simulator.
 """
 
 import signal
@@ -22,7 +23,12 @@ from waypost.clock import Clock
 from waypost.model import State
 
 # The effects of a message's path that are commits of the journal, by the name under which the journal tells of them.
-COMMITS = {"accept commit": "accept_commit", "outcome commit": "outcome_commit", "webhook commit": "webhook_commit"}
+COMMITS = {
+    "slots commit": "slots_commit",
+    "accept commit": "accept_commit",
+    "outcome commit": "outcome_commit",
+    "webhook commit": "webhook_commit",
+}
 NETWORK = {"connect", "write", "read", "answer"}
 # Commits that no message waits for: recovery and leases, tenants, erasing, the probe of /readyz.
 UPKEEP = {"expiry_commit", "tenants_commit", "purge_commit", "ping_commit"}
@@ -73,9 +79,11 @@ class Failure(NamedTuple):
 
 FULL, LATE = "full disk", "committed, reported as a full disk"
 FAILURES = [
+    Failure("slots commit", FULL, 9001, 0, State.READ, 1),
+    Failure("slots commit", LATE, 9001, 0, State.READ, 1),  # a slot is lost, no message
     Failure("accept commit", FULL, 9001, 0, State.READ, 1),
     Failure("accept commit", LATE, 9001, 0, State.SENDING, 0),
-    Failure("connect", "down", 9001, 0, State.READ, 1),
+    Failure("connect", "down", 0, 0, State.READ, 1),  # it waits, and leaves when Meta is back
     Failure("write", "cut", 0, 0, State.UNKNOWN, 0),
     Failure("read", "reset", 0, 0, State.UNKNOWN, 0),
     Failure("read", "http_500", 0, 0, State.UNKNOWN, 0),
@@ -150,6 +158,8 @@ class Kill(NamedTuple):
 
 
 KILLS = [
+    Kill("slots commit", "before", State.READ, 1),
+    Kill("slots commit", "after", State.READ, 1),
     Kill("accept commit", "before", State.READ, 1),  # nothing was written down: the repeat is the first
     Kill("accept commit", "after", State.UNKNOWN, 0),
     Kill("connect", "after", State.UNKNOWN, 0),

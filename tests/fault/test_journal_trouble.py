@@ -153,30 +153,39 @@ async def test_a_journal_locked_by_another_program_is_9001_until_it_lets_go(
 @pytest.fixture
 async def in_doubt(
     folder: Path, simulator: Control, clock: ShiftableClock, http: aiohttp.ClientSession
-) -> AsyncIterator[tuple[Gateway, Sent]]:
+) -> AsyncIterator[tuple[Gateway, Sent, FullDisk]]:
     """A gateway, and a message that Meta refused while the disk was too full to write that down."""
     disk = FullDisk()
     async with gateway_on(folder, simulator.url, effects=disk, clock=clock) as gateway:
         sent = Sent(Customer(gateway.url, http, clock.now_ms), keyed=True)
         await simulator.fault("error", code=131042, times=1)
-        disk.arm("outcome_commit")
+        disk.arm("outcome_commit", times=1_000)
         assert await sent.post() == 0, "what Meta said is not durable, so it can't be answered"
-        yield gateway, sent
+        yield gateway, sent, disk
 
 
 async def test_a_repeat_does_not_hang_when_the_first_outcome_could_not_be_journalled(
-    in_doubt: tuple[Gateway, Sent],
+    in_doubt: tuple[Gateway, Sent, FullDisk],
 ) -> None:
-    gateway, sent = in_doubt
+    gateway, sent, _ = in_doubt
     assert (await gateway.message(sent.message["cus_message_id"]))["state"] == State.SENDING
     assert await sent.insist() == {0}  # within a bound that is far below the lease's end
     assert (await gateway.message(sent.message["cus_message_id"]))["state"] == State.SENDING
 
 
-async def test_an_outcome_that_could_not_be_journalled_is_called_unknown_when_its_lease_ends(
-    in_doubt: tuple[Gateway, Sent], simulator: Control, clock: ShiftableClock
+async def test_an_outcome_that_could_not_be_journalled_is_when_the_disk_has_room_again(
+    in_doubt: tuple[Gateway, Sent, FullDisk], simulator: Control
 ) -> None:
-    gateway, sent = in_doubt
+    gateway, sent, disk = in_doubt
+    disk.arm("nothing")
+    await settled(sent, gateway, simulator, at_meta=0, state=State.FAILED)
+    assert await sent.insist() == {0}, "as it was answered first"
+
+
+async def test_an_outcome_that_could_not_be_journalled_is_called_unknown_when_its_lease_ends(
+    in_doubt: tuple[Gateway, Sent, FullDisk], simulator: Control, clock: ShiftableClock
+) -> None:
+    gateway, sent, _ = in_doubt
     clock.advance(120)
     await settled(sent, gateway, simulator, at_meta=0, state=State.UNKNOWN)
     (line,) = gateway.log.lines("message_unknown")

@@ -171,6 +171,16 @@ async def test_a_compressed_or_chunked_answer_is_read() -> None:
             assert (answer.body, len(server.requests)) == (ACCEPTED.decode(), number)
 
 
+@pytest.mark.parametrize(("code", "seconds"), [(80007, 420), (100, None)], ids=["throttled", "refused for good"])
+async def test_metas_usage_header_says_how_long_throttling_lasts(code: int, seconds: float | None) -> None:
+    usage = 'X-Business-Use-Case-Usage: {"1":[{"type":"whatsapp","estimated_time_to_regain_access":7}]}\r\n'
+    body = b'{"error":{"message":"no","type":"OAuthException","code":%d}}' % code
+    async with serving(answering(http(body, "400 Bad Request", usage))) as server, started(server.url) as meta:
+        refused = await post(meta)
+    assert isinstance(refused, RefusedByMeta)
+    assert refused.regain_s == seconds
+
+
 async def test_a_refusal_is_read_from_the_body_whatever_the_status() -> None:
     body = json.dumps({"error": {"code": 131056, "message": "pair"}}).encode()
     answers = [http(body, "429 Too Many Requests"), http(body, "500 Internal Server Error"), http(body)]

@@ -23,8 +23,12 @@ class Trouble(NamedTuple):
 
 TROUBLES = [
     Trouble("resend_commit", 2, ("accepted",)),  # nothing was written or sent, so the next round does it
-    Trouble("after:resend_commit", 1, ("sending", "unknown", "failed")),  # claimed, so it may have left
-    Trouble("outcome_commit", 2, ("sending", "unknown", "failed")),
+    Trouble("after:resend_commit", 2, ("accepted",)),  # it waits, though nobody was told, so a sweep finds it
+    Trouble("slots_commit", 2, ("accepted",)),
+    Trouble("after:slots_commit", 2, ("accepted",)),
+    Trouble("begin_commit", 2, ("accepted",)),  # it waits as before
+    Trouble("after:begin_commit", 1, ("sending", "unknown", "failed")),  # claimed, so it may have left
+    Trouble("outcome_commit", 2, ("accepted",)),  # what Meta answered is still known, and written down a second later
     Trouble("after:outcome_commit", 2, ("accepted",)),
 ]
 
@@ -82,7 +86,7 @@ async def test_report_of_the_first_attempt_counts_after_the_second_was_cut_short
     disk, folder = FullDisk(), tmp_path / "data"
     async with gateway_on(folder, simulator.url, effects=disk, clock=clock) as gateway:
         await lost(gateway, simulator, clock)
-        disk.arm("after:resend_commit")
+        disk.arm("after:begin_commit")
         clock.advance(DAY_S + 1)
         await gateway.until("lost", "sending")
     async with gateway_on(folder, simulator.url, clock=clock) as gateway:

@@ -62,7 +62,7 @@ async def after_restart(path: Path, message_id: str) -> tuple[Message | None, li
     counted = await store.count_by_state()
     await store.close()
     in_doubt = found is not None and found.state == State.UNKNOWN
-    assert counted == {"lease": 0, "unsettled": int(in_doubt)}
+    assert counted == {"lease": 0, "unsettled": int(in_doubt), "queued": 0}
     return found, statuses
 
 

@@ -18,7 +18,8 @@ from waypost.model import CallbackDraft, CallbackState, Message, State, StatusEv
 from waypost.store.base import CallbackFilter, StoreUnavailable
 from waypost.store.database_file import check_file
 from waypost.store.session import Session
-from waypost.store.sqlite import Result, SqliteStore
+from waypost.store.sqlite import SqliteStore
+from waypost.store.sqlite_engine import Result
 from waypost.store.writer import Effects
 
 EVERY = CallbackFilter()

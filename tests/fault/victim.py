@@ -1,7 +1,8 @@
-"""A gateway that dies at a named effect of its journal: `python -m tests.fault.victim PORT EFFECT`.
+"""A gateway that dies at a named effect of its journal: `python -m tests.fault.victim PORT EFFECT [hasty]`.
 
 Settings come from the environment, as for `waypost serve`. EFFECT is a name as `waypost.store.writer.Effects` hears it:
-`accept_commit` means just before that commit, `after:accept_commit` just behind it, `none` means never.
+`accept_commit` means just before that commit, `after:accept_commit` just behind it, `none` means never. A hasty one
+makes no long pauses.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sys
 
 from tests.fault.process import LISTENS
 from waypost import settings, telemetry
+from waypost.clock import Clock
 from waypost.service import Service
 
 
@@ -26,11 +28,18 @@ class Death:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def serve(port: int, effect: str) -> None:
+class HastyClock(Clock):
+    """The right time, and short pauses."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(min(seconds, 0.02))
+
+
+async def serve(port: int, effect: str, clock: Clock) -> None:
     """Run the gateway until SIGTERM, or until its effect comes."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    service = Service(settings.load(), effects=Death(effect))
+    service = Service(settings.load(), clock, effects=Death(effect))
     await service.start("127.0.0.1", port)
     try:
         print(f"{LISTENS}{service.url}", flush=True)
@@ -41,4 +50,4 @@ async def serve(port: int, effect: str) -> None:
 
 if __name__ == "__main__":
     telemetry.configure("info", pretty=False)
-    asyncio.run(serve(int(sys.argv[1]), sys.argv[2]))
+    asyncio.run(serve(int(sys.argv[1]), sys.argv[2], HastyClock() if sys.argv[3:] == ["hasty"] else Clock()))

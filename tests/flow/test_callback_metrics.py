@@ -23,14 +23,13 @@ from tests.harness import (
     settings_for,
     text_message,
 )
+from tests.idle_parts import idle_health
 from tests.receiver import Receiver
 from waypost.gateway import retries
 from waypost.gateway.endpoints import OPEN_AFTER, PROBE_EVERY_MS
-from waypost.gateway.send import Sender
 from waypost.store.sqlite import SqliteStore
 from waypost.telemetry import Metrics
 from waypost.web import health
-from waypost.web.health import Health
 
 
 @pytest.fixture
@@ -118,7 +117,7 @@ async def test_what_waits_and_what_is_down_can_be_watched(
 
 
 async def scraped(store: SqliteStore, clock: ShiftableClock) -> dict[str, float]:
-    checks = Health(store, Sender(store, None, clock), Metrics())  # type: ignore[arg-type]  # nothing is sent
+    checks = idle_health(store, clock, Metrics())
     answer = await checks.measure(None)  # type: ignore[arg-type]  # the request doesn't matter
     families = text_string_to_metric_families(bytes(answer.body).decode())
     return {sample.name: sample.value for family in families for sample in family.samples}
@@ -127,8 +126,8 @@ async def scraped(store: SqliteStore, clock: ShiftableClock) -> dict[str, float]
 async def test_what_can_not_be_counted_is_not_a_number(tmp_path: Path, clock: ShiftableClock) -> None:
     store = SqliteStore(tmp_path / "never opened.db", clock)
     found = await scraped(store, clock)
-    for name in ("waypost_unsettled", "waypost_callbacks_due"):
-        assert math.isnan(found[name])
+    for name in ("unsettled", "callbacks_due", "queue_oldest_seconds", "queue_ends_seconds"):
+        assert math.isnan(found[f"waypost_{name}"])
     assert found["waypost_in_flight"] == 0
 
 
@@ -142,8 +141,13 @@ async def test_a_count_that_waits_behind_a_long_list_does_not_hold_up_the_other_
     long_list = asyncio.ensure_future(store._walk(lambda _: over.wait(WAIT_S)))
     found = await scraped(store, clock)
     assert math.isnan(found["waypost_callbacks_due"])
+    assert math.isnan(found["waypost_queue_oldest_seconds"])
+    assert math.isnan(found["waypost_queue_ends_seconds"])
     assert (found["waypost_unsettled"], found["waypost_in_flight"]) == (0, 0)
+    assert (found["waypost_queued"], found["waypost_pace_per_second"]) == (0, 80)
     over.set()
     await long_list
-    assert (await scraped(store, clock))["waypost_callbacks_due"] == 0
+    found = await scraped(store, clock)
+    assert (found["waypost_callbacks_due"], found["waypost_queue_oldest_seconds"]) == (0, 0)
+    assert found["waypost_queue_ends_seconds"] == 0
     await store.close()

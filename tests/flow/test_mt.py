@@ -139,13 +139,13 @@ async def test_sha256_signatures_are_accepted(customer: Customer) -> None:
 
 
 async def test_metas_refusal_comes_back_in_the_answer(customer: Customer, gateway: Gateway, simulator: Control) -> None:
-    await simulator.fault("error", code=131045, details="certificate", times=1)
+    await simulator.fault("error", code=131026, details="no such person", times=1)
     answer = await customer.send(text_message(cus_message_id="refused"))
 
     assert (answer["code"], answer["message"]) == (9099, "WhatsApp error")
     error = answer["data"]["error"]
-    assert error["code"] == 131045
-    assert error["error_data"] == {"messaging_product": "whatsapp", "details": "certificate"}
+    assert error["code"] == 131026
+    assert error["error_data"] == {"messaging_product": "whatsapp", "details": "no such person"}
     assert set(error) >= {"message", "type", "fbtrace_id"}
     timeline = await gateway.message("refused")
     assert timeline["state"] == "rejected"

@@ -4,15 +4,18 @@ from typing import Any
 
 import pytest
 
+from tests.flow.queue_stand import OTP, template
 from tests.flow.test_judging import DAY_S, HastyClock, lose, pass_minutes, send_later, state
 from tests.flow.test_judging import clock as clock
 from tests.flow.test_judging import folder as folder
 from tests.flow.test_judging import gateway as gateway
-from tests.harness import TENANTS, Control, Customer, Gateway
+from tests.harness import TENANTS, WABA, Control, Customer, Gateway
 from tests.receiver import Receiver
+from waypost.gateway.resend import template_of
 from waypost.gateway.tenant_file import read
 
 RESENDING = TENANTS.replace("  phones = [", '  settle_policy = "resend"\n  phones = [', 1)
+RESENDING = RESENDING.replace("\n[[accounts]]", OTP, 1)
 REFUSED = 131026
 
 
@@ -71,7 +74,7 @@ async def test_evidence_is_needed_as_for_a_failure(
     assert await simulator.count() == 3
 
 
-@pytest.mark.parametrize("fault", ["accept_then_drop", "http_500", "down"])
+@pytest.mark.parametrize("fault", ["accept_then_drop", "http_500"])
 async def test_what_is_unknown_again_is_called_failed_and_not_sent_a_third_time(
     fault: str, customer: Customer, gateway: Gateway, simulator: Control, clock: HastyClock, receiver: Receiver
 ) -> None:
@@ -87,6 +90,49 @@ async def test_what_is_unknown_again_is_called_failed_and_not_sent_a_third_time(
     assert told.content["statuses"][0]["errors"][0]["code"] == 910001
     await simulator.heal()
     assert await simulator.count() == (2 if fault == "accept_then_drop" else 1)
+
+
+async def test_a_second_that_can_not_leave_waits_for_meta_and_is_sent_once(
+    customer: Customer, gateway: Gateway, simulator: Control, clock: HastyClock, receiver: Receiver
+) -> None:
+    message = await lose(customer, simulator, receiver)
+    await simulator.simulator.down()
+    clock.advance(DAY_S + 1)
+    await clock.judged()
+    await gateway.until("lost", "queued")
+    assert (await customer.send(message))["code"] == 0
+    clock.advance(DAY_S + 1)
+    await clock.judged()
+    assert await state(gateway) in ("queued", "sending"), "what waits is not unknown, however long"
+    await simulator.simulator.up()
+    await gateway.until("lost", "accepted")
+    clock.advance(DAY_S + 1)
+    await clock.judged()
+    assert await state(gateway) == "accepted"
+    assert len(gateway.log.lines("message_resent")) == 1
+    assert await simulator.count() == 2
+    assert receiver.received == []
+
+
+async def test_a_campaigns_message_that_waits_to_be_resent_is_found_by_its_template_and_cancelled(
+    customer: Customer, gateway: Gateway, simulator: Control, clock: HastyClock, receiver: Receiver
+) -> None:
+    await lose(customer, simulator, receiver, **template("sale", to="8613900000002"))
+    await simulator.simulator.down()
+    clock.advance(DAY_S + 1)
+    await clock.judged()
+    await gateway.until("lost", "queued")
+    await gateway.admin("POST", "queue/pause", {"kind": "waba", "key": WABA})
+    (row,) = (await gateway.admin("GET", "queue/messages?template=sale"))["messages"]
+    assert (row["template"], row["to"]) == ("sale", "8613900000002")
+    assert await gateway.admin("POST", "queue/cancel", {"template": "sale"}) == {"cancelled": 1}
+    assert await state(gateway) == "cancelled"
+    await simulator.simulator.up()
+
+
+def test_a_body_tells_its_template_and_whatever_else_has_none() -> None:
+    assert template_of(b'{"type":"template","template":{"name":"sale","language":{"code":"en"}}}') == "sale"
+    assert template_of(b'{"type":"text","text":{"body":"template"}}') is None
 
 
 async def test_refusal_of_the_second_is_told_with_metas_code(

@@ -97,12 +97,16 @@ async def test_a_new_token_is_used_for_the_next_message(
 ) -> None:
     waba = {"waba_id": WABA, "access_token": "rotated", "phones": [{"id": PHONE_ID, "display_phone_number": PHONE}]}
     await simulator.config(check_tokens=True, wabas=[waba])
-    refused = await customer.send(text_message())
+    with_the_old_one = await customer.send(text_message(cus_message_id="old"))
+    kept = await gateway.message("old")
     await apply(gateway, TENANTS.replace(META_TOKEN, "rotated"))
-    answer = await customer.send(text_message())
+    answer = await customer.send(text_message(cus_message_id="new"))
 
-    assert (refused["code"], refused["data"]["error"]["code"]) == (9099, 190)
+    assert (with_the_old_one["code"], kept["state"], kept["attempt"]) == (0, "queued", 1)
     assert answer["code"] == 0
+    await gateway.until("new", "read")
+    await gateway.until("old", "read")
+    assert await simulator.count() == 2
 
 
 async def test_secrets_are_sealed_on_disk(customer: Customer, gateway: Gateway, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.harness import PHONE_ID, WAIT_S, Control, Customer, Gateway, text_message
+from tests.harness import PHONE_ID, WAIT_S, Control, Customer, Gateway, ShiftableClock, text_message
 
 
 @pytest.mark.parametrize("kind", ["accept_then_drop", "truncate", "no_id"])
@@ -79,15 +79,34 @@ async def test_no_whole_answer_or_an_uncertain_code_is_answered_0_and_called_unk
     assert [item["cus_message_id"] for item in listed["messages"]] == ["who-knows"]
 
 
-@pytest.mark.parametrize("code", [4, 80007, 130429, 131016, 131056])
-async def test_a_definite_refusal_is_9099_although_it_could_be_tried_again(
-    code: int, customer: Customer, simulator: Control
+@pytest.mark.parametrize("code", [131026, 131042, 132001, 132015])
+async def test_a_definite_refusal_of_the_message_is_9099_and_nothing_about_it_is_unknown(
+    code: int, customer: Customer, gateway: Gateway, simulator: Control
 ) -> None:
     await simulator.fault("error", code=code, times=1)
-    answer = await customer.send(text_message())
+    answer = await customer.send(text_message(cus_message_id="refused"))
 
     assert answer["code"] == 9099
     assert answer["data"]["error"]["code"] == code
+    assert (await gateway.message("refused"))["state"] == "rejected"
+    assert (await gateway.admin("GET", "messages?state=unknown"))["messages"] == []
+
+
+@pytest.mark.parametrize("code", [4, 80007, 130429, 131016, 131056])
+async def test_a_definite_refusal_that_passes_by_is_answered_0_and_waits_and_nothing_about_it_is_unknown(
+    code: int, customer: Customer, gateway: Gateway, simulator: Control, clock: ShiftableClock
+) -> None:
+    await simulator.fault("error", code=code, times=1)
+    answer = await customer.send(text_message(cus_message_id="later"))
+
+    assert answer["code"] == 0
+    assert (await gateway.message("later"))["state"] == "queued"
+    assert (await gateway.admin("GET", "messages?state=unknown"))["messages"] == []
+    assert await simulator.count() == 0, "so a second attempt can't be a second message"
+    clock.advance(60)
+    timeline = await gateway.until("later", "read")
+    assert timeline["attempt"] == 2
+    assert await simulator.count() == 1
 
 
 async def test_a_status_that_overtakes_the_answer_finds_its_message(

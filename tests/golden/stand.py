@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.conformance.journal_rows import SteppedClock
-from waypost.gateway import events
-from waypost.gateway.events import Intake
+from waypost.gateway.events import EventIntake, Intake
+from waypost.gateway.lessons import Lessons
 from waypost.gateway.outbox import Outbox
+from waypost.gateway.pace_keeper import PaceKeeper
+from waypost.gateway.pauses import Pauses
 from waypost.gateway.registry import Registry
 from waypost.gateway.vault import Vault
 from waypost.model import Callback, CallbackDraft, Message, StatusEvent
@@ -29,6 +31,8 @@ class Stand:
         self.registry = Registry(self.store, Vault("0123456789abcdef" * 2), self.clock)
         self.rung: list[str] = []
         self.outbox = Outbox(self.registry, self.rung.append)
+        pace, pauses = PaceKeeper(self.store, self.registry, self.clock), Pauses(self.store, self.registry, self.clock)
+        self.intake = EventIntake(self.store, self.outbox, Lessons(pace, pauses, self.clock), self.clock)
 
     def _draft(self, message: Message, event: StatusEvent) -> CallbackDraft | None:
         return self.outbox.draft(message, event)
@@ -36,7 +40,7 @@ class Stand:
     async def post(self, raw: bytes, secret: str = APP_SECRET) -> Intake:
         """Let Meta post a webhook, signed with the secret of an app."""
         signature = "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
-        return await events.take_in(self.store, self.clock, self.outbox, raw, signature)
+        return await self.intake.take_in(raw, signature)
 
     async def callbacks(self, account: str | None = None) -> tuple[Callback, ...]:
         """What has been entered for an account, or for all, oldest first."""

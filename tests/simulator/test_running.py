@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.simulator.conftest import PHONE, WABA, Meta, text_to
 from waypost.simulator import Simulator, run
 from waypost.simulator.calls import GraphCall
+from waypost.simulator.clock import Clock
 from waypost.simulator.config import Config, Template, merged
 from waypost.simulator.errors import KNOWN, GraphError
 from waypost.simulator.fields import Fields
@@ -130,7 +131,7 @@ TOP = ("to", "recipient", "recipient_type", "type", "text", "template", "image",
 def test_any_body_is_answered_by_an_acceptance_or_a_code_of_metas(
     body: dict[str, object], edge: str, mode: str
 ) -> None:
-    simulation = Simulation(1)
+    simulation = Simulation(1, Clock())
     declared = {"mode": mode, "wabas": [{"waba_id": WABA, "phones": [{"id": PHONE}]}]}
     simulation.world.declare(merged(Config(), declared))
     phone, waba = simulation.world.phone(PHONE, "POST")

@@ -159,6 +159,30 @@ def test_throughput_is_80_a_second_and_refills_evenly() -> None:
     assert taken(limits, Phone(id="2"), 100) == 80
 
 
+def test_what_people_write_comes_through_and_counts_against_the_same_limit() -> None:
+    clock, phone = StoppedClock(), Phone(id="1")
+    limits = RateLimits(clock)
+    for _ in range(30):
+        limits.count_inbound(phone)
+    assert taken(limits, phone, 100) == 50
+    for _ in range(200):
+        limits.count_inbound(phone)
+    clock.ms += 500
+    assert taken(limits, phone, 100) == 40, "no debt is left by what came in beyond the limit"
+
+
+async def test_inbound_messages_are_counted_where_limits_are_held(sim_meta: Meta) -> None:
+    slow = {"waba_id": WABA, "phones": [{"id": PHONE, "messages_per_second": 1}]}
+    written = {"phone_number_id": PHONE, "from": "8613800000009", "type": "text", "text": {"body": "hello"}}
+    await sim_meta.config(wabas=[slow])
+    await sim_meta.control("POST", "inbound", written)
+    await sim_meta.config(check_limits=True)
+    await sim_meta.accepted(text_to())
+    await sim_meta.control("POST", "clock", {"advance_s": 1})
+    await sim_meta.control("POST", "inbound", written)
+    assert (await sim_meta.refused(text_to("+8613800000002")))[0] == 130429
+
+
 async def test_a_burst_to_one_person_is_borrowed_and_must_be_paid_back(sim_meta: Meta) -> None:
     await sim_meta.config(check_limits=True, limits={"pair_burst": 4})
     for _ in range(4):

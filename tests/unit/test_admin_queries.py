@@ -12,12 +12,14 @@ from waypost.model import CallbackState
 from waypost.store.base import CallbackFilter
 from waypost.web.admin_queries import (
     CALLBACK_CURSOR,
+    EVENT_NAMES,
     MAX_REPLAY_BYTES,
     MESSAGE_CURSOR,
     QueryInvalid,
     ReplayRequest,
     read_events,
     read_filter,
+    read_limit,
     read_page,
     read_replay,
 )
@@ -71,6 +73,16 @@ def test_a_cursor_is_one_that_was_given(cursor: str) -> None:
     assert read_page({"cursor": ID}, CALLBACK_CURSOR) == (50, ID)
     assert read_page({"cursor": f"wamid.{ID}", "limit": "500"}, MESSAGE_CURSOR) == (500, f"wamid.{ID}")
     assert refusal(read_page, {"cursor": ID}, MESSAGE_CURSOR)
+
+
+@pytest.mark.parametrize("name", ["", "Limit", "limit ", "application", "cursor\0", "\ud800", "x" * 100_000])
+def test_a_name_that_nobody_knows_is_refused_with_those_that_are_known(name: str) -> None:
+    said = refusal(read_page, {"limit": "5", name: "1"}, CALLBACK_CURSOR, "state")
+    assert said.endswith(": the query may have limit, cursor, state")
+    assert said.isprintable()
+    assert len(said) < 150
+    assert refusal(read_limit, {"cursor": ID}) == "nobody knows 'cursor' here: the query may have limit"
+    assert read_page({"state": "due"}, CALLBACK_CURSOR, "state") == (50, None)
 
 
 def test_events_that_were_not_accepted_wait_or_were_given_up() -> None:
@@ -134,16 +146,17 @@ async def test_a_replay_is_no_longer_than_it_may_be_and_whole() -> None:
 
 
 TEXTS = st.text() | st.sampled_from(["1", "500", ID, "due", "false", "true", "9" * 15])
-NAMES = st.sampled_from([*CallbackFilter.__struct_fields__, "since", "delivered", "limit", "cursor"]) | st.text()
+NAMES = st.sampled_from([*EVENT_NAMES, "limit", "cursor"]) | st.text()
 
 
 @given(st.dictionaries(NAMES, TEXTS))
 def test_any_query_is_values_that_a_journal_takes_or_refused(query: dict[str, str]) -> None:
     try:
         filters = read_events(query)
-        limit, cursor = read_page(query, CALLBACK_CURSOR)
+        limit, cursor = read_page(query, CALLBACK_CURSOR, *EVENT_NAMES)
     except QueryInvalid:
         return
+    assert set(query) <= {"limit", "cursor", *EVENT_NAMES}
     assert 1 <= limit <= 500
     assert cursor is None or len(cursor) == 32
     for wanted in filters:

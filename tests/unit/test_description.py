@@ -16,13 +16,17 @@ from tests.schema_check import Json, problems, resolve
 from tests.seed import EXAMPLES, RESPONSES
 from waypost.gateway.deliver import Deliverer
 from waypost.gateway.endpoints import PushLimits
+from waypost.gateway.holds import Held
+from waypost.gateway.queue_view import MessageLine, PhoneLine, QueuedPage, QueuePicture, SortLine
 from waypost.model import Attempt, AuditEntry, Callback, CallbackKind, CallbackState, Message, State
 from waypost.protocol import replies
 from waypost.protocol.errors import FAILURES, Failure, MetaRefused
 from waypost.protocol.messages import MtRequest, decode
+from waypost.store.base_queue import Pause
 from waypost.web import admin, admin_callbacks, admin_queries, api_words, openapi
 from waypost.web.admin import AdminApi
 from waypost.web.admin_callbacks import CallbackAdmin
+from waypost.web.admin_queue import QueueAdmin
 from waypost.web.answers import reply
 from waypost.web.description import Description, kind_of
 from waypost.web.token import Guard
@@ -183,8 +187,9 @@ def paths_of(routes: list[Route]) -> set[str]:
 def test_every_admin_route_is_described_with_its_refusals() -> None:
     guard = Guard("token")
     routes = [
-        *AdminApi(None, None, None, guard).routes(),  # type: ignore[arg-type]  # only its routes are read
+        *AdminApi(None, None, None, None, guard).routes(),  # type: ignore[arg-type]  # only its routes are read
         *CallbackAdmin(None, None, guard).routes(),  # type: ignore[arg-type]  # the same
+        *QueueAdmin(None, None, None, guard).routes(),  # type: ignore[arg-type]  # the same
     ]
     described = {path for path in DOCUMENT["paths"] if path.startswith("/admin/")}
     assert described == paths_of(routes)
@@ -235,6 +240,47 @@ def test_the_described_selection_is_the_one_that_is_understood() -> None:
     operation = DOCUMENT["paths"]["/admin/v1/callbacks/replay"]["post"]
     members = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
     assert set(members) == set(admin_queries.ReplayRequest.__struct_fields__)
+
+
+def test_the_described_queue_is_the_one_that_is_answered() -> None:
+    held = Held(kind="waba", key="2", reason="call limit", by="gateway", has_end=True, seconds_left=4.0)
+    sort = SortLine(
+        account="a", appkey="k", priority="prompt", reason="its turn", aside=False, waiting=2, oldest_seconds=0.5
+    )
+    phone = PhoneLine(
+        phone_number_id="1", number=None, waba_id=None, waiting=2, aside=0, oldest_seconds=0.5, under_way=1,
+        pace_per_second=12.5, configured_per_second=None, held_by=(held,), ends_in_seconds=None, sorts=(sort,),
+    )  # fmt: skip
+    picture = QueuePicture(waiting=2, limit=9, oldest_seconds=0.5, under_way=1, paused=(held,), phones=(phone,))
+    message = MessageLine(
+        message_id="wamid.1", phone_number_id="1", number=None, account="a", appkey="k", to="86", priority="ordinary",
+        template=None, since_ms=1, waiting_seconds=1.5, due_in_seconds=0.0, expires_in_seconds=None, tries=0,
+        reason="its turn",
+    )  # fmt: skip
+    pause = Pause(kind="phone", key="1", reason="", since_ms=1, until_ms=None, by="operator")
+    schemas = DOCUMENT["components"]["schemas"]
+    for schema, answered in (
+        ("QueuePicture", picture),
+        ("QueuedPage", QueuedPage(messages=(message,), next_cursor=None)),
+        ("Paused", {"paused": pause}),
+    ):
+        content = json.loads(bytes(reply(answered).body))
+        assert problems(DOCUMENT, schemas[schema], content) == []
+        assert set(content) == set(schemas[schema]["properties"])
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"),
+    [
+        ("pause", admin_queries.HoldRequest),
+        ("resume", admin_queries.HoldRequest),
+        ("cancel", admin_queries.CancelRequest),
+    ],
+)
+def test_the_described_order_is_the_one_that_is_understood(order: str, kind: type[Any]) -> None:
+    operation = DOCUMENT["paths"][f"/admin/v1/queue/{order}"]["post"]
+    members = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert set(members) == set(kind.__struct_fields__)
 
 
 def pushed() -> Callback:

@@ -9,7 +9,7 @@ import typer
 from waypost.cli.arguments import check_texts
 from waypost.cli.run import CommandFailed
 
-COMMANDS = ("serve", "simulate", "demo", "apply", "send", "messages", "callbacks", "settings", "db", "doctor")
+COMMANDS = ("serve", "simulate", "demo", "apply", "send", "messages", "callbacks", "queue", "settings", "db", "doctor")
 
 
 def application(*wanted: str) -> typer.Typer:

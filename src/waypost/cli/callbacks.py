@@ -1,7 +1,6 @@
 """`waypost callbacks`: what was pushed to customers' receivers, what was not, and pushing it again."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -9,8 +8,8 @@ import msgspec
 import typer
 from rich.table import Table
 
-from waypost.cli.gateway_link import AdminLink, read_answer, running_gateway
-from waypost.cli.run import AsJson, CommandFailed, ConfigFile, read_settings
+from waypost.cli.gateway_link import needed_gateway, read_answer
+from waypost.cli.run import AsJson, CommandFailed, ConfigFile
 from waypost.cli.terminal import ago, printable, short, show
 from waypost.clock import Clock
 
@@ -96,7 +95,7 @@ def list_callbacks(
     """List callbacks, oldest first."""
     query = _selection(state, account, appkey, message, since) | {"limit": limit, "cursor": cursor}
     given = {name: value for name, value in query.items() if value is not None}
-    answer = _link(config).call("GET", f"{PATH}?{urlencode(given)}")
+    answer = needed_gateway(config).call("GET", f"{PATH}?{urlencode(given)}")
     if as_json:
         print(answer)
     else:
@@ -126,7 +125,7 @@ def show_callback(
     as_json: AsJson = False,
 ) -> None:
     """Show one callback: its payload and the attempts to push it."""
-    answer = _link(config).call("GET", f"{PATH}/{quote(callback_id, safe='')}")
+    answer = needed_gateway(config).call("GET", f"{PATH}/{quote(callback_id, safe='')}")
     if as_json:
         print(answer)
         return
@@ -161,7 +160,7 @@ def replay(
     body = {name: value for name, value in wanted.items() if value is not None}
     if not body:
         raise typer.BadParameter("name ids, or a selection: --state, --account, --appkey, --message, --since")
-    answer = _link(config).call("POST", f"{PATH}/replay", body | {"dry_run": dry_run})
+    answer = needed_gateway(config).call("POST", f"{PATH}/replay", body | {"dry_run": dry_run})
     told = read_answer(answer, Replayed)
     number = told.count if dry_run else told.replayed
     if as_json:
@@ -186,11 +185,3 @@ def _selection(
         if since_ms < 0:
             raise typer.BadParameter("that is before 1970", param_hint="--since")
     return {"state": state, "account": account, "appkey": appkey, "message_id": message, "since_ms": since_ms}
-
-
-def _link(config: Path | None) -> AdminLink:
-    settings = read_settings(config)
-    link = running_gateway(settings)
-    if link is None:
-        raise CommandFailed(f"no gateway runs on {settings.data_dir}; start it with `waypost serve`")
-    return link

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 import urllib3
 
-from waypost.cli.run import CommandFailed, plain_failures, run
+from waypost.cli.run import CommandFailed, plain_failures, read_settings, run
 from waypost.data_dir import DataDir
 from waypost.settings import Settings
 
@@ -22,17 +22,19 @@ class AdminLink:
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
         self._token = token
-        self._http = urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S)
+        self._http = urllib3.PoolManager(retries=False)
 
-    def call(self, method: str, path: str, body: object | None = None) -> str:
+    def call(self, method: str, path: str, body: object | None = None, *, patience_s: float = _TIMEOUT_S) -> str:
         """Call the admin API and return the JSON object that it answers, as it came.
 
-        Raises `CommandFailed` with the gateway's own words.
+        Raises `CommandFailed` with the gateway's own words, or if it says nothing for `patience_s`.
         """
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
         try:
-            answer = self._http.request(method, self._url + path, body=data, headers=headers, redirect=False)
+            answer = self._http.request(
+                method, self._url + path, body=data, headers=headers, redirect=False, timeout=patience_s
+            )
             content = answer.data.decode()
             members = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         except (urllib3.exceptions.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -66,6 +68,15 @@ def running_gateway(settings: Settings) -> AdminLink | None:
         return None
     token = settings.admin_token or _kept_token(folder.path)
     return AdminLink(owner.url, token)
+
+
+def needed_gateway(config: Path | None) -> AdminLink:
+    """Return a link to the running gateway of these settings; raises `CommandFailed` if none runs."""
+    settings = read_settings(config)
+    link = running_gateway(settings)
+    if link is None:
+        raise CommandFailed(f"no gateway runs on {settings.data_dir}; start it with `waypost serve`")
+    return link
 
 
 def _kept_token(path: Path) -> str:

@@ -31,6 +31,7 @@ _OUTCOMES = {
     SystemBusy.code: f"it never left; the customer was answered {SystemBusy.code}",
 }
 _MEANINGS: dict[str, str] = {
+    State.QUEUED: "it waits its turn; `waypost queue messages` says for what",
     State.UNKNOWN: "Meta may or may not have it; a later status settles that, and it is never sent again blindly",
     State.SENDING: "on its way to Meta right now, or the gateway died meanwhile and will settle it at its next start",
 }

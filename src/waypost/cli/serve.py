@@ -9,6 +9,7 @@ import typer
 
 from waypost import telemetry
 from waypost.cli.run import CommandFailed, ConfigFile, plain_failures, read_settings, run, until_signal
+from waypost.open_files import allow_open_files
 from waypost.service import Service
 from waypost.settings import Settings
 
@@ -33,6 +34,7 @@ def serve(
         raise CommandFailed("the embedded database belongs to one process: leave --role at all and --workers at 1")
     settings = read_settings(config)
     telemetry.configure(settings.log_level, pretty=sys.stderr.isatty())
+    allow_open_files()
     with plain_failures():
         run(_serve(settings, host, port))
 

@@ -31,14 +31,14 @@ def moment(at_ms: int) -> str:
 
 def ago(at_ms: int, now_ms: int) -> str:
     """Return how long ago a time was, in one unit: `12 s ago`, `3 h ago`; `in 5 s` where the clocks disagree."""
-    words = _span(abs(now_ms - at_ms) / 1000)
+    words = span(abs(now_ms - at_ms) / 1000)
     return f"in {words}" if at_ms > now_ms else f"{words} ago"
 
 
 def after(at_ms: int, start_ms: int) -> str:
     """Return how long after a start a time was, like `+0.35 s`."""
     seconds = (at_ms - start_ms) / 1000
-    return f"{seconds:+.2f} s" if abs(seconds) < 60 else f"{'+' if seconds > 0 else '-'}{_span(abs(seconds))}"
+    return f"{seconds:+.2f} s" if abs(seconds) < 60 else f"{'+' if seconds > 0 else '-'}{span(abs(seconds))}"
 
 
 def show(table: Table) -> None:
@@ -48,7 +48,8 @@ def show(table: Table) -> None:
     )
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Return a length of time in one unit, cut off: `12 s`, `3 h`."""
     for size, unit, limit in _STEPS:
         count = int(seconds / size)
         if count < limit or not limit:

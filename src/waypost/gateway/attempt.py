@@ -82,10 +82,9 @@ def outcome_of(message: Message, answer: MetaAnswer, now_ms: int) -> Outcome:
 
 
 def late_outcome_of(message: Message, answer: MetaAnswer, now_ms: int) -> Outcome:
-    """Turn Meta's answer to an attempt whose request was answered 0 long ago into what the journal keeps.
+    """Turn Meta's answer to an attempt whose request was answered 0 before into what the journal keeps.
 
-    A refusal then is `failed`, and a repeat is still answered 0 (decision D5). One that never left leaves the message
-    as unknown as the attempt before it did.
+    A refusal then is `failed`, and a repeat is still answered 0 (decision D5).
     """
     match answer:
         case AcceptedByMeta():
@@ -106,6 +105,19 @@ def evidence(answer: MetaAnswer) -> dict[str, object]:
             return {"meta_code": answer.error.get("code"), "fbtrace_id": answer.error.get("fbtrace_id")}
         case Uncertain() | NeverLeft():
             return {"meta_reason": answer.reason}
+
+
+def name_of(answer: MetaAnswer) -> str:
+    """Return the word for what an attempt came to."""
+    match answer:
+        case AcceptedByMeta():
+            return "accepted"
+        case RefusedByMeta():
+            return "refused"
+        case Uncertain():
+            return "uncertain"
+        case NeverLeft():
+            return "never_left"
 
 
 def _accepted(message: Message, answer: AcceptedByMeta, now_ms: int) -> Outcome:

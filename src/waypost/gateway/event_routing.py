@@ -66,7 +66,7 @@ def receivers(tenants: Tenants, event: OtherEvent, field: str) -> list[Receiver]
     An event that names a phone is about that phone, and any other about all phones of its WABA. One that names a number
     nobody declared may be about all of them, as long as they are one account's.
     """
-    named = _phone_named(tenants, event)
+    named = phone_named(tenants, event)
     if named is None and event.phone_number_id is not None:
         return []
     phones = (named,) if named is not None else tenants.phones_of.get(event.waba_id, ())
@@ -79,7 +79,7 @@ def receivers(tenants: Tenants, event: OtherEvent, field: str) -> list[Receiver]
     return [receiver for receiver in bound if wants(receiver.application, field)]
 
 
-def _phone_named(tenants: Tenants, event: OtherEvent) -> BusinessPhone | None:
+def phone_named(tenants: Tenants, event: OtherEvent) -> BusinessPhone | None:
     """Return the phone that an event names by its id, else by its number on the WABA of the event."""
     if event.phone_number_id is not None:
         return tenants.phones_by_id.get(event.phone_number_id)

@@ -1,6 +1,5 @@
 """What becomes of a message that nobody reports on: it is sent again or called failed, provisionally (decision D6)."""
 
-import asyncio
 import math
 
 import structlog
@@ -18,7 +17,6 @@ TITLE = "outcome unknown, may have been delivered"
 GIVE_UP_MS = 24 * 3_600_000  # decision D6: without evidence that reports come in
 ROUND_S = 20.0
 _LIMIT = 200  # messages in one commit
-_RESENDS_AT_ONCE = 8  # after an outage there may be many, and new messages come first
 
 
 class Judge:
@@ -54,30 +52,9 @@ class Judge:
         messages = await self._store.judgeable(minutes=self._minutes, given_up_before_ms=now - GIVE_UP_MS, limit=_LIMIT)
         if not messages:
             return 0
-        again = [message for message in messages if self._resender.wants(message)]
-        kept = {message.id for message in again}
-        lost = [message for message in messages if message.id not in kept]
-        return await self._fail(lost, now) + await self._resend(again)
-
-    async def _resend(self, messages: list[Message]) -> int:
-        """Send messages again, a few at a time; one that can't be claimed or written down now is left for later."""
-        waiting = iter(messages)
-        resent = 0
-
-        async def work() -> None:
-            nonlocal resent
-            for message in waiting:
-                try:
-                    await self._resender.resend(message)
-                except Exception as error:  # whatever it is: the others go on
-                    log.warning("resend_broke", message_id=message.id, reason=f"{type(error).__name__}: {error}")
-                else:
-                    resent += 1
-
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(min(_RESENDS_AT_ONCE, len(messages))):
-                workers.create_task(work())
-        return resent
+        again = [message.id for message in messages if await self._resender.resend(message)]
+        lost = [message for message in messages if message.id not in again]
+        return len(again) + await self._fail(lost, now)
 
     async def _fail(self, messages: list[Message], now: int) -> int:
         judgements = tuple(

@@ -1,74 +1,81 @@
-"""Sends an unknown message a second time, where its application wants that rather than its loss (decision D6).
+"""Lets an unknown message wait to be sent a second time, where its application wants that rather than its loss (D6).
 
-What a crash leaves behind: before the claim's commit, an unknown message as before; after it, a message in flight that
-becomes unknown at the next start, and is then called failed, since nothing is sent more than twice.
+What a crash leaves behind: before the commit an unknown message as before; after it one that waits in the queue.
 """
 
+import msgspec
 import structlog
 
-from waypost.gateway import attempt
-from waypost.gateway.attempt import Attempts
+from waypost.clock import Clock
+from waypost.gateway.backlog import Sort
+from waypost.gateway.dispatch import Dispatcher
+from waypost.gateway.gate import priority_of, ttl_ms
 from waypost.gateway.outbox import Outbox
-from waypost.meta.answer import RefusedByMeta
 from waypost.model import Message
-from waypost.store.base import Resend, Store
+from waypost.store.base import Store
+from waypost.store.base_queue import QueueEntry
 
 log = structlog.get_logger("waypost.resend")
 
 RESEND = "resend"
-_FIRST = 1
+REASON = "sent once more: its outcome stayed unknown"
+
+
+class _Template(msgspec.Struct):
+    name: str
+
+
+class _Body(msgspec.Struct):
+    """What a message's body, as Meta gets it, tells about its place in the queue."""
+
+    template: _Template | None = None
 
 
 class Resender:
-    """Decides which unknown messages may go out again, and sends them."""
+    """Decides which unknown messages may go out again, and puts them into the queue."""
 
-    def __init__(self, store: Store, attempts: Attempts, outbox: Outbox) -> None:
+    def __init__(self, store: Store, outbox: Outbox, dispatcher: Dispatcher, clock: Clock) -> None:
         self._store = store
-        self._attempts = attempts
         self._outbox = outbox
+        self._dispatcher = dispatcher
+        self._clock = clock
 
-    def wants(self, message: Message) -> bool:
-        """Tell whether a message may be sent once more: its application says so and is in use, and nothing is missing.
+    async def resend(self, message: Message) -> bool:
+        """Put a message into the queue once more, and return whether it waits there now; raises `StoreUnavailable`.
 
-        Its WABA may be gone from the tenants by now, and its body may be wiped.
+        Not where the application says `fail` or is disabled, its WABA is gone from the tenants, its body is wiped, it
+        is too late for it, it was resent before, or a report was faster.
         """
         tenants = self._outbox.tenants
         application = tenants.applications.get(message.appkey)
-        return (
-            application is not None
-            and application.enabled
-            and application.settle_policy == RESEND
-            and message.attempt == _FIRST
-            and message.body is not None
-            and message.waba_id in tenants.wabas
+        if (
+            application is None
+            or not application.enabled
+            or application.settle_policy != RESEND
+            or message.body is None
+            or message.waba_id not in tenants.wabas
+        ):
+            return False
+        now = self._clock.now_ms()
+        lives_ms = ttl_ms(message.category, application)
+        expires_at_ms = None if lives_ms is None else message.created_at_ms + lives_ms
+        if expires_at_ms is not None and expires_at_ms <= now:
+            return False
+        entry = QueueEntry(
+            priority=priority_of(message.category),
+            template=template_of(message.body),
+            due_at_ms=now,
+            expires_at_ms=expires_at_ms,
+            reason=REASON,
         )
+        waits = await self._store.resend(message.id, message.attempt, entry, now_ms=now) is not None
+        if waits:
+            log.warning("message_resent", message_id=message.id)
+            self._dispatcher.entered(Sort.of(message, entry.priority))
+        return waits
 
-    async def resend(self, message: Message) -> None:
-        """Send a message that `wants` approved, unless a report was faster; raises `StoreUnavailable`."""
-        claimed = await self._store.begin_resend(self._claim(message))
-        if claimed is None:
-            return
-        access_token = self._outbox.tenants.wabas[message.waba_id].access_token
-        answer = await self._attempts.post(claimed, access_token)
-        outcome = attempt.late_outcome_of(claimed, answer, self._attempts.now_ms())
-        log.warning("message_resent", message_id=message.id, outcome=outcome.state, **attempt.evidence(answer))
-        callback = None
-        if isinstance(answer, RefusedByMeta):
-            callback = self._outbox.draft_refusal(claimed, answer, at_ms=outcome.at_ms)
-        await self._store.record_outcome(outcome, callback)
 
-    def _claim(self, message: Message) -> Resend:
-        """Return what the second attempt carries: a token of its own, or the customer's string once more."""
-        assert message.body is not None
-        body, token = message.body, None
-        if message.token is not None:
-            token = self._attempts.token(message.id, message.attempt + 1)
-            body = body.replace(message.token.encode(), token.encode())
-        return Resend(
-            message_id=message.id,
-            attempt=message.attempt,
-            token=token,
-            body=body,
-            owner=self._attempts.owner,
-            lease_until_ms=self._attempts.lease_until_ms(),
-        )
+def template_of(body: bytes) -> str | None:
+    """Return the name of the template in the body of one of our messages, or None if it has none."""
+    template = msgspec.json.decode(body, type=_Body).template
+    return None if template is None else template.name

@@ -115,6 +115,8 @@ class Desk:
         message = filled | {name: value for name, value in body.items() if name not in ("phone_number_id", "from")}
         message_id = str(message["id"])
         self._parts.windows.open(phone_number_id, sender)
+        if self._parts.world.config.checks("limits"):
+            self._parts.limits.count_inbound(phone)
         self._parts.journal.add_inbound(message_id, sender)
         value = messages_value(phone, contacts=[contact(sender, user_id)], messages=[message | {"type": kind}])
         if self._parts.world.is_subscribed(waba):

@@ -25,13 +25,20 @@ class RateLimits:
         self._calls: dict[str, deque[int]] = {}
 
     def take_throughput(self, phone: Phone) -> None:
-        """One message of a business phone, in either direction: a bucket as large as one second's messages."""
-        now_ms, rate = self._clock.now_ms(), phone.messages_per_second
-        left, at_ms = self._tokens.get(phone.id, (float(rate), now_ms))
-        left = min(float(rate), left + (now_ms - at_ms) * rate / 1000)
+        """One message that a business phone sends: a bucket as large as one second's messages, in both directions."""
+        left = self._left(phone)
         if left < 1:
             raise GraphError(130429, "Cloud API message throughput has been reached.")
-        self._tokens[phone.id] = (left - 1, now_ms)
+        self._tokens[phone.id] = (left - 1, self._clock.now_ms())
+
+    def count_inbound(self, phone: Phone) -> None:
+        """One message that a person wrote: it comes through however much is left, and counts all the same."""
+        self._tokens[phone.id] = (max(0.0, self._left(phone) - 1), self._clock.now_ms())
+
+    def _left(self, phone: Phone) -> float:
+        now_ms, rate = self._clock.now_ms(), phone.messages_per_second
+        left, at_ms = self._tokens.get(phone.id, (float(rate), now_ms))
+        return min(float(rate), left + (now_ms - at_ms) * rate / 1000)
 
     def take_pair(self, phone: Phone, number: str, limits: Limits) -> None:
         """One message to one person: a burst borrows from the future, and is paid back before the next message."""

@@ -5,6 +5,7 @@ import sys
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from waypost.simulator.clock import Clock
 from waypost.simulator.control import control_app
 from waypost.simulator.desk import Desk
 from waypost.simulator.listener import CONTROL_PREFIX, Listener
@@ -18,8 +19,9 @@ class Simulator:
     `control_url`, answers the control API alone and stays reachable while the fault `down` closes the first.
     """
 
-    def __init__(self, *, seed: int | None = None) -> None:
-        self._simulation = Simulation(seed)
+    def __init__(self, *, seed: int | None = None, clock: Clock | None = None) -> None:
+        """`clock` is the simulated time; without one it is the machine's, and can be moved on by the control API."""
+        self._simulation = Simulation(seed, clock or Clock())
         self._listeners: tuple[Listener, ...] = ()
         self._clockwork: asyncio.Task[None] | None = None
         self._reopening: set[asyncio.Task[None]] = set()

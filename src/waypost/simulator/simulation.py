@@ -19,8 +19,8 @@ from waypost.simulator.world import World
 class Simulation:
     """The parts, public for the control API."""
 
-    def __init__(self, seed: int | None) -> None:
-        self.clock = Clock()
+    def __init__(self, seed: int | None, clock: Clock) -> None:
+        self.clock = clock
         self.dice = Dice(seed)
         self.schedule = Schedule(self.clock)
         self.journal = Journal()

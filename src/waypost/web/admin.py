@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from waypost.gateway.checkup import Checkup
+from waypost.gateway.pauses import Pauses
 from waypost.gateway.registry import Registry
 from waypost.gateway.tenant_file import TenantFileInvalid
 from waypost.model import Attempt, Callback, Message, State, StatusRecord
@@ -24,10 +25,11 @@ MAX_TENANT_BYTES = 64 * 1_048_576  # 6,000 templates with components are some 20
 class AdminApi:
     """The admin API's handlers; `routes` lists them."""
 
-    def __init__(self, registry: Registry, store: Store, checkup: Checkup, guard: Guard) -> None:
+    def __init__(self, registry: Registry, store: Store, checkup: Checkup, pauses: Pauses, guard: Guard) -> None:
         self._registry = registry
         self._store = store
         self._checkup = checkup
+        self._pauses = pauses
         self._guard = guard
 
     def routes(self) -> list[Route]:
@@ -45,7 +47,7 @@ class AdminApi:
         state = query.get("state")
         if state is not None and state not in set(State):
             return reply({"error": f"state must be one of {', '.join(State)}"}, 400)
-        limit, cursor = read_page(query, MESSAGE_CURSOR)
+        limit, cursor = read_page(query, MESSAGE_CURSOR, "state")
         page = await self._store.list(state=state, limit=limit, cursor=cursor)
         return reply({"messages": [summary(message) for message in page.messages], "next_cursor": page.next_cursor})
 
@@ -66,6 +68,7 @@ class AdminApi:
         try:
             tables = msgspec.json.decode(body, type=dict[str, object])
             changes = await self._registry.apply(tables)
+            await self._pauses.tenants_changed(changes)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return reply({"error": "the body must be a JSON object: the tables of a tenant file"}, 400)
         except TenantFileInvalid as error:

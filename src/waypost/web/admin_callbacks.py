@@ -1,6 +1,6 @@
 """`/admin/v1/callbacks` and `/admin/v1/events`: what was pushed to customers, what was not, and pushing it again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -11,7 +11,16 @@ from starlette.routing import Route
 from waypost.gateway.deliver import Deliverer
 from waypost.model import Attempt, AuditEntry, Callback
 from waypost.store.base import CallbackFilter, Store
-from waypost.web.admin_queries import CALLBACK_CURSOR, read_events, read_filter, read_page, read_replay
+from waypost.web.admin_queries import (
+    CALLBACK_CURSOR,
+    CALLBACK_NAMES,
+    EVENT_NAMES,
+    read_events,
+    read_filter,
+    read_limit,
+    read_page,
+    read_replay,
+)
 from waypost.web.answers import MAX_PAGE, masked, reply
 from waypost.web.token import Guard
 
@@ -43,12 +52,14 @@ class CallbackAdmin:
 
     async def list_callbacks(self, request: Request) -> Response:
         """Answer callbacks oldest first, without their bodies."""
-        query = request.query_params
-        return await self._page(query, "callbacks", (read_filter(query),), lambda item: summary(item, self._deliverer))
+        asked = read_page(request.query_params, CALLBACK_CURSOR, *CALLBACK_NAMES)
+        wanted = (read_filter(request.query_params),)
+        return await self._page(asked, "callbacks", wanted, lambda item: summary(item, self._deliverer))
 
     async def list_events(self, request: Request) -> Response:
         """Answer what customers were or are to be told, with the payload and id of the callback, for reconciling."""
-        return await self._page(request.query_params, "events", read_events(request.query_params), with_payload)
+        asked = read_page(request.query_params, CALLBACK_CURSOR, *EVENT_NAMES)
+        return await self._page(asked, "events", read_events(request.query_params), with_payload)
 
     async def show_callback(self, request: Request) -> Response:
         """Answer one callback with its payload and the attempts that are kept."""
@@ -105,17 +116,17 @@ class CallbackAdmin:
 
     async def list_audit(self, request: Request) -> Response:
         """Answer what operators did through this API, newest first; `?limit=` as everywhere."""
-        limit, _ = read_page(request.query_params, CALLBACK_CURSOR)
+        limit = read_limit(request.query_params)
         return reply({"entries": [shown_entry(entry) for entry in await self._store.audit(limit=limit)]})
 
     async def _page(
         self,
-        query: Mapping[str, str],
+        asked: tuple[int, str | None],
         name: str,
         wanted: tuple[CallbackFilter, ...],
         shown: Callable[[Callback], dict[str, object]],
     ) -> Response:
-        limit, cursor = read_page(query, CALLBACK_CURSOR)
+        limit, cursor = asked
         page = await self._store.callbacks(*wanted, limit=limit, cursor=cursor)
         return reply({name: [shown(item) for item in page.callbacks], "next_cursor": page.next_cursor})
 

@@ -11,18 +11,20 @@ from starlette.routing import Route
 from waypost.gateway.send import Sender
 from waypost.store.base import Store, StoreUnavailable
 from waypost.telemetry import Metrics
+from waypost.web.queue_metrics import UNKNOWN, QueueMetrics
 
 COUNT_WITHIN_S = 5.0  # half of what Prometheus waits: callbacks are counted behind whatever list is being read
-UNKNOWN = float("nan")
 
 
 class Health:
     """Handlers for load balancers and Prometheus."""
 
-    def __init__(self, store: Store, sender: Sender, metrics: Metrics) -> None:
+    def __init__(self, store: Store, sender: Sender, metrics: Metrics, queue: QueueMetrics) -> None:
         self._store = store
         self._sender = sender
         self._metrics = metrics
+        self._queue = queue
+        metrics.registry.register(queue)
 
     def routes(self) -> list[Route]:
         """Return the routes; none needs a token, none tells about tenants."""
@@ -37,7 +39,9 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def ready(self, _: Request) -> Response:
-        """Answer 200 if a message could be journalled right now, else 503 with the reason."""
+        """Answer 200 if a message could be taken right now, else 503 with the reason."""
+        if self._queue.is_full:
+            return PlainTextResponse("too many messages wait to be sent\n", 503)
         try:
             await self._store.ping()
         except StoreUnavailable as error:
@@ -49,8 +53,10 @@ class Health:
         self._metrics.in_flight.set(self._sender.in_flight)
         self._metrics.unsettled.set(UNKNOWN)
         self._metrics.callbacks_due.set(UNKNOWN)
+        self._queue.forget()
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(COUNT_WITHIN_S):
-                self._metrics.unsettled.set((await self._store.count_by_state())["unsettled"])
-                self._metrics.callbacks_due.set(await self._store.count_waiting())
+                self._metrics.unsettled.set(await self._store.count_unsettled())
+                self._metrics.callbacks_due.set(await self._store.count_due_callbacks())
+                await self._queue.look()
         return Response(generate_latest(self._metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})

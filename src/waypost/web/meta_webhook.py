@@ -7,9 +7,8 @@ import structlog
 
 from waypost.clock import Clock
 from waypost.gateway import events
-from waypost.gateway.outbox import Outbox
 from waypost.meta.webhooks import WebhookInvalid
-from waypost.store.base import Store, StoreUnavailable
+from waypost.store.base import StoreUnavailable
 from waypost.telemetry import Metrics, WideLine
 from waypost.web.asgi import BodyRefused, ClientGone, Receive, Scope, Send, answer, headers_of, read_body
 
@@ -24,9 +23,8 @@ _PLAIN = b"text/plain; charset=utf-8"
 class MetaWebhook:
     """Takes in what Meta sends; answers 200 only when everything in the POST is durable."""
 
-    def __init__(self, outbox: Outbox, store: Store, clock: Clock, metrics: Metrics, verify_token: str) -> None:
-        self._outbox = outbox
-        self._store = store
+    def __init__(self, intake: events.EventIntake, clock: Clock, metrics: Metrics, verify_token: str) -> None:
+        self._intake = intake
         self._clock = clock
         self._metrics = metrics
         self._verify_token = verify_token
@@ -60,7 +58,7 @@ class MetaWebhook:
         try:
             raw = await read_body(receive, MAX_BODY_BYTES, RECEIVE_TIMEOUT_S)
             signature = headers_of(scope).get("x-hub-signature-256")
-            intake = await events.take_in(self._store, self._clock, self._outbox, raw, signature, waba_id)
+            intake = await self._intake.take_in(raw, signature, waba_id)
         except ClientGone:
             return 0, b""
         except BodyRefused as refused:

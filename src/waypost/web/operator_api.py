@@ -5,13 +5,13 @@ import msgspec
 from waypost.gateway.checkup import Finding
 from waypost.gateway.registry import Change
 from waypost.model import State
-from waypost.web import operator_callbacks
+from waypost.web import operator_callbacks, operator_queue
 from waypost.web.openapi_pieces import SCHEMA_PATH, Json, admin_call, content, parameter, ref, whole_object
 
 
 def paths() -> Json:
     """Return the operations outside of the customers' API, by path."""
-    return {**_admin(), **operator_callbacks.paths(), **_meta(), **_health()}
+    return {**_admin(), **operator_callbacks.paths(), **operator_queue.paths(), **_meta(), **_health()}
 
 
 def _admin() -> Json:
@@ -62,6 +62,7 @@ def schemas() -> Json:
     return {
         **items,
         **operator_callbacks.schemas(),
+        **operator_queue.schemas(),
         "Changes": whole_object("What was changed.", {"changes": changes}),
         "Findings": whole_object("What was looked at.", {"findings": findings}),
         "MessageSummary": whole_object("One line of the list of messages; times are milliseconds since 1970.", summary),

@@ -32,9 +32,9 @@ _AUDIT_ENTRY: Json = {
     "id": _TEXT,
     "at_ms": _NUMBER,
     "who": _TEXT | {"description": "`admin`: whoever has the admin token."},
-    "action": _TEXT | {"description": "`replay`."},
+    "action": _TEXT | {"description": "`replay`, `cancel`, `pause` or `resume`."},
     "selection": {"type": "object", "description": "To what: the members that were given."},
-    "affected": _NUMBER | {"description": "How many callbacks so far; it is counted as the work goes on."},
+    "affected": _NUMBER | {"description": "How many callbacks or messages so far; it is counted as the work goes on."},
 }
 _REPLAYED: Json = {
     "unknown_ids": {"type": "array", "items": _TEXT, "description": "Which of the `ids` no callback has."},
