@@ -16,8 +16,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.soak.burst import BurstRun
 from tests.soak.callbacks import CallbackRun
 from tests.soak.kills import Run, wrong
+from tests.soak.outage import OutageRun
 
 SENDS, SENDS_QUICK = 2000, 600
 KILL_S, KILL_QUICK_S = (
@@ -26,6 +28,9 @@ KILL_S, KILL_QUICK_S = (
 )  # how long the killing lasts at most; a slow machine gets fewer kills, not more time
 CALLBACK_SENDS, CALLBACK_SENDS_QUICK = 10_000, 500
 CALLBACK_KILL_S, CALLBACK_KILL_QUICK_S = 600.0, 40.0
+# messages, and how many times as fast as the wall's the clock goes: as fast as two cores carry
+BURST, BURST_QUICK = (20_000, 2.0), (2_000, 1.0)
+OUTAGE, OUTAGE_QUICK = (3_000, 20.0), (400, 120.0)
 EXAMPLES, EXAMPLES_QUICK = 20_000, 1_000
 PROPERTIES_S = 2200.0  # a bound on the long property run
 
@@ -44,6 +49,7 @@ def main() -> int:
             seed,
             console,
         ),
+        _queue(quick, seed, console),
         _properties(EXAMPLES_QUICK if quick else EXAMPLES, console),
     ]
     passed, failed = (sum(numbers) for numbers in zip(*counts, strict=True))
@@ -68,6 +74,21 @@ def _callbacks(sends: int, kill_s: float, seed: int, console: Console) -> tuple[
     with tempfile.TemporaryDirectory(prefix="waypost-soak-") as folder:
         broken = asyncio.run(CallbackRun(sends, kill_s, seed, Path(folder), console).run())
     return _counted(broken, console)
+
+
+def _queue(quick: bool, seed: int, console: Console) -> tuple[int, int]:
+    """Run the blast and the outage; each rule that holds counts as passed."""
+    sends, factor = BURST_QUICK if quick else BURST
+    console.print(f"{sends} messages blasted at one number, on a clock {factor:g} times as fast (SEED={seed})")
+    with tempfile.TemporaryDirectory(prefix="waypost-soak-") as folder:
+        burst = _counted(asyncio.run(BurstRun(sends, factor, seed, Path(folder), console).run()), console)
+    sends, factor = OUTAGE_QUICK if quick else OUTAGE
+    console.print(
+        f"{sends} messages while Meta is gone for an hour, {factor:g} times as fast, with a kill (SEED={seed})"
+    )
+    with tempfile.TemporaryDirectory(prefix="waypost-soak-") as folder:
+        outage = _counted(asyncio.run(OutageRun(sends, factor, seed, Path(folder), console).run()), console)
+    return burst[0] + outage[0], burst[1] + outage[1]
 
 
 def _counted(broken: dict[str, list[str]], console: Console) -> tuple[int, int]:

@@ -24,7 +24,7 @@ class UnsteadyReceiver(Receiver):
         self.arrivals: list[Arrival] = []
         self.failed = 0
         self._rng = rng
-        self._clock = clock
+        self._time = clock
         self._in_a_row = 0
         self._failed: collections.Counter[bytes] = collections.Counter()
 
@@ -37,5 +37,5 @@ class UnsteadyReceiver(Receiver):
             return self._rng.choice(HOW)
         self._in_a_row = 0
         (status,) = item.content["statuses"]
-        self.arrivals.append(Arrival(status["meta_message_id"], status["status"], self._clock.now_ms()))
+        self.arrivals.append(Arrival(status["meta_message_id"], status["status"], self._time.now_ms()))
         return 200
