@@ -22,6 +22,7 @@ class Only(StrEnum):
     """What can be measured on its own."""
 
     SEND = "send"
+    QUEUE = "queue"
     WEBHOOKS = "webhooks"
     CALLBACKS = "callbacks"
     ISOLATION = "isolation"

@@ -13,7 +13,7 @@ from bench.journal import Journal
 from bench.load import Load
 from bench.plan import Measured, Measurement, Place, Plan
 from bench.posts import MOST_UPDATES, bulk, portions, single
-from bench.process import StackProcess, start_stacks
+from bench.process import StackProcess, check_queued, start_stacks
 from bench.receiver import Receiver
 from bench.requests import ACCESS_SECRET, BENCH, Requests
 from bench.sending import Sent
@@ -53,7 +53,7 @@ class _Delivering:
         """Deliver ever more for about that long, and learn how fast this stack is."""
         size = _LEAST
         spent = 0.0
-        while not self._rate or spent < seconds:
+        while spent < seconds:
             measured = await self.deliver(size)
             self._rate = measured.per_s
             spent += size / measured.per_s
@@ -207,4 +207,6 @@ async def measure(plan: Plan, place: Place) -> Measurement:
         gateway = Gateway(full, receiver, Sent(messages, Requests(url), upstream), webhooks, journal)
         await gateway.deliver(_LEAST)  # one of them is what the other stack pushes
         pushes = Pushes(alone, receiver, url, receiver.bodies[0])
-        return Measurement(await take_turns((pushes, gateway), plan))
+        rounds = await take_turns((pushes, gateway), plan)
+        await check_queued(full)
+        return Measurement(rounds)

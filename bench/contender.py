@@ -54,23 +54,21 @@ async def take_turns(contenders: Sequence[Contender], plan: Plan) -> dict[str, l
 class Served:
     """A running stack with its load."""
 
-    def __init__(self, process: StackProcess, load: Load, work: Work, concurrency: int) -> None:
+    def __init__(
+        self, process: StackProcess, load: Load, work: Work, concurrency: int, name: str | None = None
+    ) -> None:
+        self.name = name or process.name
         self._process = process
         self._load = load
         self._work = work
         self._least = _FIRST_BLOCK * concurrency
         self._rate = 0.0
 
-    @property
-    def name(self) -> str:
-        """The name of the stack."""
-        return self._process.name
-
     async def warm_up(self, seconds: float) -> None:
         """Send ever larger blocks for about that long, and learn how fast this stack is."""
         size = self._least
         spent = 0.0
-        while not self._rate or spent < seconds:
+        while spent < seconds:
             block, _ = await self._send(size)
             self._rate = block.per_s
             spent += block.elapsed_s

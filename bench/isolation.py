@@ -14,7 +14,7 @@ from bench.journal import Journal
 from bench.load import Load
 from bench.plan import Beside, Measured, Measurement, Place, Plan
 from bench.posts import MOST_UPDATES, STATUSES, bulk
-from bench.process import StackProcess, start_stacks
+from bench.process import StackProcess, check_queued, start_stacks
 from bench.receiver import HangingReceiver, Receiver
 from bench.requests import BENCH, NEIGHBOUR, Customer, Requests
 from bench.sending import Sent
@@ -61,7 +61,7 @@ async def fill(link: Link, sent: Sent, count: int) -> None:
     """Have messages sent, and everything reported about them, until there are that many statuses or some more."""
     entered = 0
     while entered < count:
-        ids = await sent.more(MOST_UPDATES)
+        ids = await sent.more(min(MOST_UPDATES, -(-(count - entered) // len(STATUSES))))
         for status in STATUSES:
             await link.webhooks.send([bulk(sent.customer, ids, status)])
         entered += len(ids) * len(STATUSES)
@@ -155,4 +155,7 @@ async def measure(plan: Plan, place: Place) -> Measurement:
             Healthy("other account", gateway(crowded, BENCH), crowd),
             Healthy("same account", gateway(crowded, NEIGHBOUR), crowd),
         )
-        return Measurement(await take_turns(contenders, plan))
+        rounds = await take_turns(contenders, plan)
+        for process in (first, second):
+            await check_queued(process)
+        return Measurement(rounds)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from bench.requests import APP_SECRET, Customer
+from bench.upstream import phone_of
 
 T = TypeVar("T")
 
@@ -22,7 +23,8 @@ _CHARGED = {"billable": True, "pricing_model": "PMP", "category": "utility", "ty
 
 def single(customer: Customer, meta_message_id: str, status: str) -> bytes:
     """Return a signed POST of one status."""
-    return _post([_entry(customer, [[_status(meta_message_id, status)]])])
+    change = _change(customer, phone_of(meta_message_id), [_status(meta_message_id, status)])
+    return _post([_entry(customer, [change])])
 
 
 def bulk(customer: Customer, meta_message_ids: Sequence[str], status: str) -> bytes:
@@ -42,7 +44,11 @@ def largest(customer: Customer, meta_message_ids: Sequence[str], status: str) ->
 
 
 def _bulk(customer: Customer, statuses: list[dict[str, object]]) -> bytes:
-    return _post([_entry(customer, changes) for changes in portions(portions(statuses, _AT_ONCE), _AT_ONCE)])
+    of_phones: dict[str, list[dict[str, object]]] = {}  # for a change is about one phone
+    for one in statuses:
+        of_phones.setdefault(phone_of(str(one["id"])), []).append(one)
+    changes = [_change(customer, phone, some) for phone, told in of_phones.items() for some in portions(told, _AT_ONCE)]
+    return _post([_entry(customer, some) for some in portions(changes, _AT_ONCE)])
 
 
 def portions(items: Sequence[T], size: int) -> list[Sequence[T]]:
@@ -58,18 +64,14 @@ def _post(entries: list[dict[str, object]]) -> bytes:
     ) % (hmac.new(APP_SECRET.encode(), body, hashlib.sha256).hexdigest().encode(), len(body), body)
 
 
-def _entry(customer: Customer, changes: Sequence[Sequence[dict[str, object]]]) -> dict[str, object]:
-    metadata = {"display_phone_number": customer.business_phone, "phone_number_id": customer.phone_number_id}
-    return {
-        "id": customer.waba_id,
-        "changes": [
-            {
-                "value": {"messaging_product": "whatsapp", "metadata": metadata, "statuses": statuses},
-                "field": "messages",
-            }
-            for statuses in changes
-        ],
-    }
+def _entry(customer: Customer, changes: Sequence[dict[str, object]]) -> dict[str, object]:
+    return {"id": customer.waba_id, "changes": changes}
+
+
+def _change(customer: Customer, phone_number_id: str, statuses: Sequence[dict[str, object]]) -> dict[str, object]:
+    metadata = {"display_phone_number": customer.phones[phone_number_id], "phone_number_id": phone_number_id}
+    value = {"messaging_product": "whatsapp", "metadata": metadata, "statuses": statuses}
+    return {"value": value, "field": "messages"}
 
 
 def _status(meta_message_id: str, status: str) -> dict[str, object]:

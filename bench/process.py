@@ -8,6 +8,9 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from pathlib import Path
 
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
 from bench.failure import BenchFailed
 from bench.plan import Place
 from bench.stacks import UNPINNED
@@ -15,6 +18,7 @@ from bench.stacks import UNPINNED
 _ROOT = Path(__file__).parents[1]
 _START_LIMIT_S = 60.0
 _SHOWN_CHARS = 2000
+_QUEUE_ATTEMPTS = "waypost_queue_attempts_total"
 
 
 async def start_stacks(
@@ -38,6 +42,14 @@ async def start_stacks(
     if place.load_core is not None:
         os.sched_setaffinity(0, {place.load_core})
     return started
+
+
+async def check_queued(process: "StackProcess", expected: int = 0) -> None:
+    """Raise `BenchFailed` unless that many attempts, and no more, were made out of a gateway's queue."""
+    if (attempts := await process.queue_attempts()) != expected:
+        raise BenchFailed(
+            f"void run of {process.name}: {attempts} attempts to send were made out of the queue instead of {expected}"
+        )
 
 
 class StackProcess:
@@ -81,6 +93,12 @@ class StackProcess:
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
         return float(await self._line())
+
+    async def queue_attempts(self) -> int:
+        """Return how many attempts to send this gateway has made out of its queue, as its metrics tell."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as answer:
+            families = text_string_to_metric_families(await answer.text())
+        return sum(int(sample.value) for one in families for sample in one.samples if sample.name == _QUEUE_ATTEMPTS)
 
     async def stop(self) -> None:
         """Let it end in order."""

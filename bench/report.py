@@ -78,6 +78,10 @@ TARGETS = {
         Target(figure="cpu_us", over="full", under="no-op", aim=3.5, floor=4.5, more_is_better=False),
         Target(figure="cpu_us", over="full", under="proxy", more_is_better=False),
     ),
+    "queue": (
+        Target(figure="per_s", over="queue", under="inline"),
+        Target(figure="cpu_us", over="queue", under="inline", more_is_better=False),
+    ),
     "webhooks": (
         Target(figure="per_s", over="full", under="no-op"),
         Target(figure="cpu_us", over="full", under="no-op", more_is_better=False),
@@ -98,7 +102,13 @@ TARGETS = {
 }
 MEDIAN_GOAL_MS = 250  # Meta's rule: answer webhooks within 250 ms in the median,
 OVER_1_S_GOAL = 0.01  # and fewer than this share later than 1 s
-_UNITS = {"send": "message", "webhooks": "webhook", "callbacks": "callback", "isolation": "callback"}
+_UNITS = {
+    "send": "message",
+    "queue": "message",
+    "webhooks": "webhook",
+    "callbacks": "callback",
+    "isolation": "callback",
+}
 _VERDICTS = {"aim": "[green]aim met[/]", "floor": "[yellow]floor met[/]", "below": "[red]below floor[/]"}
 
 

@@ -8,16 +8,22 @@ import msgspec
 from waypost.gateway.outbox import endpoint_of
 from waypost.protocol.signing import SignedHeaders, sign
 
+PHONES = 50  # so many that no message waits for its slot: twenty times what goes through them
+PER_PHONE_S = 1000  # the most that Meta allows
+
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
-    """An account with one application and one number on a WABA of its own."""
+    """An account with one application and many phones on a WABA of its own."""
 
     account: str
     access_key: str
     appkey: str
     waba_id: str
-    business_phone: str
-    phone_number_id: str
+    phones: dict[str, str]  # the numbers by phone number id
+
+
+def _phones(first: int) -> dict[str, str]:
+    return {f"1065403522{number:05}": f"86158000{number:05}" for number in range(first, first + PHONES)}
 
 
 BENCH = Customer(
@@ -25,18 +31,17 @@ BENCH = Customer(
     access_key="bench-key",
     appkey="benchapp",
     waba_id="102290129340398",
-    business_phone="8615800001795",
-    phone_number_id="106540352242922",
+    phones=_phones(42_000),
 )
 NEIGHBOUR = Customer(
     account="neighbour",
     access_key="neighbour-key",
     appkey="neighbourapp",
     waba_id="102290129340399",
-    business_phone="8615800001796",
-    phone_number_id="106540352242923",
+    phones=_phones(43_000),
 )
 ACCESS_SECRET = "bench-secret"
+ADMIN_TOKEN = "bench-admin-token"
 APP_SECRET = "bench-app-secret"
 META_TOKEN = "EAAG" + "b" * 180  # as long as Meta's are
 PATH = "/api/wa/mt"
@@ -58,7 +63,10 @@ def _waba(customer: Customer) -> dict[str, object]:
         "account": customer.account,
         "access_token": META_TOKEN,
         "app_secret": APP_SECRET,
-        "phones": [{"number": customer.business_phone, "phone_number_id": customer.phone_number_id}],
+        "phones": [
+            {"number": number, "phone_number_id": phone_number_id, "messages_per_second": PER_PHONE_S}
+            for phone_number_id, number in customer.phones.items()
+        ],
         "templates": [_TEMPLATE],
     }
 
@@ -67,7 +75,7 @@ def _account(customer: Customer) -> dict[str, object]:
     application = {
         "appkey": customer.appkey,
         "name": customer.account,
-        "phones": [customer.business_phone],
+        "phones": list(customer.phones.values()),
         "callback_signing": "md5",
     }
     return {
@@ -87,14 +95,18 @@ TENANTS = {
 class Requests:
     """Makes whole HTTP requests of one customer, each to a recipient of its own, so that none is a repeat.
 
-    With `dr_webhook` the statuses of the messages are to be called back there.
+    The customer's phones take turns, so that none sends so much that its pace would delay it. With `dr_webhook` the
+    statuses of the messages are to be called back there.
     """
 
     def __init__(self, dr_webhook: str | None = None, customer: Customer = BENCH) -> None:
         self.customer = customer
         self.endpoint = endpoint_of(customer.account, dr_webhook or "")
         self._recipients = itertools.count(_FIRST_RECIPIENT)
-        self._body = msgspec.json.encode(_envelope(customer) | ({"dr_webhook": dr_webhook} if dr_webhook else {}))
+        told = {"dr_webhook": dr_webhook} if dr_webhook else {}
+        self._bodies = itertools.cycle(
+            [msgspec.json.encode(_envelope(customer, number) | told) for number in customer.phones.values()]
+        )
 
     def make(self, count: int) -> list[bytes]:
         """Return that many requests, signed just now: they are good for a minute."""
@@ -108,14 +120,14 @@ class Requests:
         return [self._request(head, headers, recipient) for recipient in itertools.islice(self._recipients, count)]
 
     def _request(self, head: bytes, headers: SignedHeaders, recipient: int) -> bytes:
-        body = self._body.replace(_TO, b"%d" % recipient)
+        body = next(self._bodies).replace(_TO, b"%d" % recipient)
         return b"%b%d\r\nsign: %b\r\n\r\n%b" % (head, len(body), sign(headers, body, ACCESS_SECRET).encode(), body)
 
 
-def _envelope(customer: Customer) -> dict[str, object]:
+def _envelope(customer: Customer, business_phone: str) -> dict[str, object]:
     return {
         "appkey": customer.appkey,
-        "business_phone": customer.business_phone,
+        "business_phone": business_phone,
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
         "to": _TO.decode(),

@@ -2,16 +2,17 @@
 
 import os
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import msgspec
 
-from bench import callbacks, isolation, machine, sending, webhooks
+from bench import callbacks, draining, isolation, machine, sending, webhooks
 from bench.plan import Measurement, Place, Plan
 
-MEASUREMENTS: dict[str, Callable[[Plan, Place], Awaitable[Measurement]]] = {
+MEASUREMENTS: dict[str, Callable[[Plan, Place], Coroutine[None, None, Measurement]]] = {
     "send": sending.measure,
+    "queue": draining.measure,
     "webhooks": webhooks.measure,
     "callbacks": callbacks.measure,
     "isolation": isolation.measure,

@@ -5,9 +5,9 @@ import contextlib
 from bench.contender import Served, take_turns
 from bench.load import Load
 from bench.plan import Measurement, Place, Plan
-from bench.process import start_stacks
+from bench.process import check_queued, start_stacks
 from bench.requests import Requests
-from bench.upstream import LeanUpstream, SimulatorUpstream, Upstream, meta_id
+from bench.upstream import LeanUpstream, SimulatorUpstream, Upstream
 
 STACKS = ("no-op", "proxy", "full")
 
@@ -43,9 +43,9 @@ class Sent:
 
     async def more(self, count: int) -> list[str]:
         """Send that many messages and return the ids that Meta gave them."""
-        before = self._upstream.taken
+        before = await self._upstream.count()
         await self._load.send(self._requests.make(count))
-        return [meta_id(number) for number in range(before + 1, before + count + 1)]
+        return self._upstream.given[before:]
 
 
 async def measure(plan: Plan, place: Place) -> Measurement:
@@ -56,10 +56,13 @@ async def measure(plan: Plan, place: Place) -> Measurement:
         url = await upstream.start()
         running.push_async_callback(upstream.stop)
         contenders: list[Served] = []
-        for process in await start_stacks(STACKS, url, place, running):
+        processes = await start_stacks(STACKS, url, place, running)
+        for process in processes:
             load = Load(process.url, plan.concurrency)
             await load.open()
             running.callback(load.close)
             messages = Messages(requests, upstream, process.name != "no-op")
             contenders.append(Served(process, load, messages, plan.concurrency))
-        return Measurement(await take_turns(contenders, plan))
+        rounds = await take_turns(contenders, plan)
+        await check_queued(processes[-1])
+        return Measurement(rounds)

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench.requests import BENCH, META_TOKEN, TENANTS
+from bench.requests import ADMIN_TOKEN, BENCH, META_TOKEN, TENANTS
 from waypost import telemetry
 from waypost.clock import Clock
 from waypost.gateway.endpoints import PushLimits
@@ -64,9 +64,10 @@ async def no_op(upstream: str, folder: Path) -> AsyncIterator[str]:
 async def proxy(upstream: str, folder: Path) -> AsyncIterator[str]:
     """The same, and one POST of that body to Meta with the gateway's own client in between."""
     meta = MetaClient(upstream, NEWEST_META_API_VERSION)
+    phone_number_id = next(iter(BENCH.phones))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        taken = await meta.post_message(BENCH.phone_number_id, "messages", META_TOKEN, await _body(receive))
+        taken = await meta.post_message(phone_number_id, "messages", META_TOKEN, await _body(receive))
         await answer(send, _OK if isinstance(taken, AcceptedByMeta) else _REFUSED)
 
     await meta.start()
@@ -81,7 +82,9 @@ async def proxy(upstream: str, folder: Path) -> AsyncIterator[str]:
 async def full(upstream: str, folder: Path) -> AsyncIterator[str]:
     """The gateway as `waypost serve` runs it: signature, decoding, route, journal, Meta, outcome, log line, metrics."""
     telemetry.configure("info", pretty=False)
-    settings = Settings(data_dir=str(folder), meta_base_url=upstream, allow_private_callbacks=True)
+    settings = Settings(
+        data_dir=str(folder), meta_base_url=upstream, allow_private_callbacks=True, admin_token=ADMIN_TOKEN
+    )
     await apply_offline(settings, TENANTS)
     service = Service(settings)
     url = await service.start(HOST, 0)

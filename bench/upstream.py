@@ -9,10 +9,18 @@ import msgspec
 
 from waypost.simulator import Simulator
 
+_META_ID_HEAD = "wamid.HBgN"
+_PHONE_ID_DIGITS = 15
 
-def meta_id(number: int) -> str:
-    """Return the id that `LeanUpstream` gives the message it takes as that one, 1 the first; of Meta's usual form."""
-    return f"wamid.HBgNODYxMzkwMDAwMDAwMBUCABEYEj{number:016X}=="
+
+def meta_id(phone_number_id: str, number: int) -> str:
+    """Return the id of that message (1 the first) of a phone; of Meta's usual form, and it names the phone."""
+    return f"{_META_ID_HEAD}{phone_number_id}UCABEYEj{number:016X}=="
+
+
+def phone_of(meta_message_id: str) -> str:
+    """Return the phone number id of the phone that sent the message with this id."""
+    return meta_message_id.removeprefix(_META_ID_HEAD)[:_PHONE_ID_DIGITS]
 
 
 class Upstream(Protocol):
@@ -32,7 +40,7 @@ class LeanUpstream:
     """Answers every POST as Meta answers an accepted message; costs so little that it does not hide the gateway."""
 
     def __init__(self) -> None:
-        self.taken = 0
+        self.given: list[str] = []  # the ids of all messages, in the order in which they came
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Transport] = set()
 
@@ -41,7 +49,7 @@ class LeanUpstream:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def count(self) -> int:
-        return self.taken
+        return len(self.given)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -60,6 +68,7 @@ class _GraphConnection(asyncio.Protocol):
         self._siblings = siblings
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
+        self._phone_number_id = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # what TCP gives
         self._transport = transport
@@ -72,13 +81,17 @@ class _GraphConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def on_url(self, url: bytes) -> None:
+        self._phone_number_id = url.rsplit(b"/", 2)[1].decode()  # /VERSION/PHONE/messages
+
     def on_message_complete(self) -> None:
         assert self._transport is not None
-        self._upstream.taken += 1
+        given = meta_id(self._phone_number_id, len(self._upstream.given) + 1)
+        self._upstream.given.append(given)
         body = (
             b'{"messaging_product":"whatsapp","contacts":[{"input":"+8613900000000","wa_id":"8613900000000"}],'
             b'"messages":[{"id":"%b","message_status":"accepted"}]}'
-        ) % meta_id(self._upstream.taken).encode()
+        ) % given.encode()
         self._transport.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nfacebook-api-version: v26.0\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(body), body)

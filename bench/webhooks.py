@@ -10,7 +10,7 @@ from bench.journal import Journal
 from bench.load import CODE_0, Load
 from bench.plan import Bulk, Measurement, Place, Plan
 from bench.posts import MOST_UPDATES, STATUSES, largest, single
-from bench.process import StackProcess, start_stacks
+from bench.process import StackProcess, check_queued, start_stacks
 from bench.requests import BENCH, Requests
 from bench.sending import Sent
 from bench.upstream import LeanUpstream, meta_id
@@ -27,11 +27,11 @@ class MadeUp:
     has_effect = False
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
+        self._ids = map(meta_id, itertools.cycle(BENCH.phones), itertools.count(1))
 
     async def make(self, count: int) -> list[bytes]:
         """Return that many POSTs."""
-        return _posts([meta_id(number) for number in itertools.islice(self._numbers, _messages(count))], count)
+        return _posts(list(itertools.islice(self._ids, _messages(count))), count)
 
     async def seen(self) -> int:
         """Return 0: there is no journal."""
@@ -91,9 +91,9 @@ async def measure(plan: Plan, place: Place) -> Measurement:
         rounds = await take_turns(contenders, plan)
         steady = Served(full, await load(full, plan.concurrency, b"ok"), reports, 1)
         paced = await steady.pace(PACED_PER_S, _PACED_ROUNDS * plan.seconds)
-        return Measurement(
-            rounds, paced, await measure_largest(full, await load(full, 1, b"ok"), sent, journal, plan.rounds)
-        )
+        bulk = await measure_largest(full, await load(full, 1, b"ok"), sent, journal, plan.rounds)
+        await check_queued(full)
+        return Measurement(rounds, paced, bulk)
 
 
 async def measure_largest(process: StackProcess, load: Load, sent: Sent, journal: Journal, rounds: int) -> Bulk:

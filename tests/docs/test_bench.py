@@ -17,13 +17,13 @@ from bench.contender import Served
 from bench.failure import BenchFailed
 from bench.journal import Journal
 from bench.load import Load
-from bench.plan import Beside, Bulk, Measured, Measurement, Paced, Plan
+from bench.plan import Beside, Bulk, Measured, Measurement, Paced, Place, Plan
 from bench.posts import MOST_UPDATES
 from bench.process import StackProcess
 from bench.receiver import Receiver
 from bench.report import Report, Spread, Summary, Target
 from bench.requests import Requests
-from bench.rounds import Results
+from bench.rounds import MEASUREMENTS, Results
 from bench.sending import Messages, Sent
 from bench.stacks import PUSHES_AT_ONCE, UNPINNED
 from bench.upstream import LeanUpstream
@@ -31,18 +31,20 @@ from tests.docs.source import ROOT
 
 STACKS = {
     "send": ["no-op", "proxy", "full"],
+    "queue": ["inline", "queue"],
     "webhooks": ["no-op", "full"],
     "callbacks": ["pushes", "full"],
     "isolation": ["alone", "other account", "same account"],
 }
 COMPARED = {
     "send": [("full", "no-op"), ("full", "proxy")],
+    "queue": [("queue", "inline")],
     "webhooks": [("full", "no-op")],
     "callbacks": [("full", "pushes")],
     "isolation": [("other account", "alone"), ("same account", "alone")],
 }
-CONCURRENCY = 4
-WAITING = 500
+CONCURRENCY = 16
+WAITING = 200
 TINY = ("--seconds", "0.01", "--warm-up", "0", "--concurrency", str(CONCURRENCY), "--waiting", str(WAITING))
 
 
@@ -84,24 +86,40 @@ def check_summary(name: str, rounds_asked: int, measurement: Measurement, summar
         figures = summary.stacks[stack]
         assert len(rounds) == rounds_asked
         assert figures.count == sum(one.count for one in rounds) >= rounds_asked * CONCURRENCY
-        seen = [figures.per_s, figures.cpu_us, *([] if name == "callbacks" else [figures.p50_ms, figures.p99_ms])]
+        unseen = (name, stack) == ("queue", "queue") or name == "callbacks"  # no request waits for it
+        seen = [figures.per_s, figures.cpu_us, *([] if unseen else [figures.p50_ms, figures.p99_ms])]
         for values in seen:
             assert values is not None
             assert 0 < values.low <= values.median <= values.high
         for one in rounds:
-            assert (one.p50_ms is None) == (one.p99_ms is None) == (name == "callbacks")
+            assert (one.p50_ms is None) == (one.p99_ms is None) == unseen
             assert (one.p50_ms or 0) <= (one.p99_ms or 0)
     targets = [one.target for one in summary.ratios]
     for figure in ("per_s", "cpu_us"):
         assert [(target.over, target.under) for target in targets if target.figure == figure] == COMPARED[name]
 
 
-def test_a_tiny_bench_measures_every_stack_in_every_round() -> None:
-    run = run_bench(*TINY, "--rounds", "1", "--json")
-    assert (run.returncode, run.stderr) == (0, b"")
-    told = msgspec.json.decode(run.stdout, type=Report)
-    assert (told.plan.rounds, told.plan.concurrency, told.plan.only) == (1, CONCURRENCY, None)
-    assert list(told.summaries) == list(told.results.measurements) == list(STACKS)
+async def measured_side_by_side(names: list[str], plan: Plan, folder: Path) -> Report:
+    """Make measurements at the same time, which is quick, and report them as `--json` does."""
+    places = [Place(folder / name, None, None) for name in names]
+    for place in places:
+        place.folder.mkdir()
+    async with asyncio.TaskGroup() as tasks:
+        made = {
+            name: tasks.create_task(MEASUREMENTS[name](plan, place)) for name, place in zip(names, places, strict=True)
+        }
+    results = Results(machine.describe(folder), False, None, {name: task.result() for name, task in made.items()})
+    told = report.build(plan, results)
+    return msgspec.json.decode(msgspec.json.encode(told, enc_hook=str), type=Report)
+
+
+async def test_a_tiny_bench_measures_every_stack_in_every_round(tmp_path: Path) -> None:
+    others = [name for name in MEASUREMENTS if name != "send"]  # that is made by the test below, as a command
+    plan = Plan(
+        rounds=1, seconds=0.01, warm_up_s=0, concurrency=CONCURRENCY, upstream="lean", folder=None, waiting=WAITING
+    )
+    told = await measured_side_by_side(others, plan, tmp_path)
+    assert ["send", *told.summaries] == ["send", *told.results.measurements] == list(STACKS)
     for name, summary in told.summaries.items():
         check_summary(name, 1, told.results.measurements[name], summary)
         assert (summary.paced is not None) == (summary.bulk is not None) == (name == "webhooks")
@@ -234,7 +252,7 @@ async def test_a_round_is_void_if_meta_got_another_number_of_messages(tmp_path: 
     await load.open()
     process.name = "proxy"  # which would have passed each message on
     with pytest.raises(BenchFailed, match=r"void round of proxy: 8 sent, 8 accepted, 0 arrived upstream instead of 8"):
-        await Served(process, load, Messages(Requests(), upstream, True), 2).warm_up(0)
+        await Served(process, load, Messages(Requests(), upstream, True), 2).measure(0)
     load.close()
     await process.stop()
     await upstream.stop()

@@ -1,27 +1,30 @@
 """What the bench sends as Meta is what Meta sends, and its receiver that hangs is as patient as it says."""
 
 import asyncio
+import itertools
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from bench.draining import Queue
 from bench.failure import BenchFailed
 from bench.isolation import Crowd
 from bench.journal import Journal
 from bench.load import Load
 from bench.plan import Beside
 from bench.posts import MOST_BYTES, MOST_UPDATES, bulk, largest, portions, single
-from bench.process import StackProcess
+from bench.process import StackProcess, check_queued
 from bench.receiver import HangingReceiver
-from bench.requests import APP_SECRET, BENCH, NEIGHBOUR, Customer, Requests
+from bench.requests import APP_SECRET, BENCH, NEIGHBOUR, PHONES, Customer, Requests
 from bench.sending import Sent
 from bench.stacks import UNPINNED
 from bench.upstream import LeanUpstream, meta_id
 from bench.webhooks import measure_largest
 from waypost.meta import webhooks
 from waypost.meta.webhooks import Webhook
+from waypost.protocol.messages import decode
 
 PUSH = b"POST /callbacks HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -36,27 +39,42 @@ def read(request: bytes) -> Webhook:
     return webhooks.parse(body, 0)
 
 
+def test_the_phones_take_turns_so_that_none_sends_faster_than_it_may() -> None:
+    bodies = [request.partition(b"\r\n\r\n")[2] for request in Requests().make(3 * PHONES)]
+    senders = [decode(body).business_phone for body in bodies]
+    assert senders == [*BENCH.phones.values()] * 3
+    assert len(set(senders)) == PHONES
+
+
 def test_posts_are_signed_as_meta_signs_and_report_one_status_each() -> None:
-    (reported,) = read(single(BENCH, meta_id(7), "delivered")).statuses
-    assert (reported.waba_id, reported.event.phone_number_id) == (BENCH.waba_id, BENCH.phone_number_id)
-    assert (reported.event.meta_message_id, reported.event.status) == (meta_id(7), "delivered")
+    phone = list(BENCH.phones)[3]
+    (reported,) = read(single(BENCH, meta_id(phone, 7), "delivered")).statuses
+    assert (reported.waba_id, reported.event.phone_number_id) == (BENCH.waba_id, phone)
+    assert (reported.event.meta_message_id, reported.event.status) == (meta_id(phone, 7), "delivered")
+
+
+def ids_of(customer: Customer, count: int) -> dict[str, str]:
+    """Return ids of messages that the phones sent in turns, each with its phone."""
+    phones = itertools.islice(itertools.cycle(customer.phones), count)
+    return {meta_id(phone, number): phone for number, phone in enumerate(phones)}
 
 
 @pytest.mark.parametrize(("customer", "count"), [(BENCH, 1), (NEIGHBOUR, 101), (NEIGHBOUR, MOST_UPDATES)])
-def test_a_large_post_reports_every_message_once(customer: Customer, count: int) -> None:
-    ids = [meta_id(number) for number in range(count)]
-    webhook = read(bulk(customer, ids, "sent"))
-    assert [reported.event.meta_message_id for reported in webhook.statuses] == ids
-    assert {reported.event.phone_number_id for reported in webhook.statuses} == {customer.phone_number_id}
+def test_a_large_post_reports_every_message_once_of_the_phone_that_sent_it(customer: Customer, count: int) -> None:
+    ids = ids_of(customer, count)
+    webhook = read(bulk(customer, list(ids), "sent"))
+    assert len(webhook.statuses) == count
+    assert {reported.event.meta_message_id: reported.event.phone_number_id for reported in webhook.statuses} == ids
     assert (webhook.ignored, webhook.other) == (0, ())
 
 
 @pytest.mark.parametrize("status", ["sent", "read"])
 def test_the_largest_post_is_just_within_metas_limits(status: str) -> None:
-    ids = [meta_id(number) for number in range(MOST_UPDATES)]
+    ids = list(ids_of(BENCH, MOST_UPDATES))
     request = largest(BENCH, ids, status)
     assert 0.95 * MOST_BYTES < len(request.partition(b"\r\n\r\n")[2]) <= MOST_BYTES
     webhook = read(request)
+    assert len(request.split(b'"metadata"')) - 1 == 100  # ten entries of ten changes of ten statuses
     assert Counter(reported.event.meta_message_id for reported in webhook.statuses) == Counter(ids)
     assert all("delivery_hints" in reported.event.raw for reported in webhook.statuses)
     assert webhook.ignored == 0
@@ -108,6 +126,34 @@ async def test_a_round_is_void_if_too_little_waits_or_nothing_is_tried(tmp_path:
     assert nobody.seen(8) == Beside(overtaken=0, hanging=8)
     journal.close()
     await process.stop()
+
+
+class OneShort(Sent):
+    """Forgets one message."""
+
+    async def more(self, count: int) -> list[str]:
+        return await super().more(count - 1)
+
+
+async def test_what_went_through_the_queue_is_told_and_is_no_result_where_nothing_should_wait(tmp_path: Path) -> None:
+    upstream = LeanUpstream()
+    process = await StackProcess.start("full", await upstream.start(), tmp_path / "full", UNPINNED)
+    load, journal, requests = Load(process.url, 4), Journal(process.journal), Requests()
+    await load.open()
+    await Sent(load, requests, upstream).more(8)
+    await check_queued(process)
+    drained = await Queue(process, Sent(load, requests, upstream), upstream, journal).drain(PHONES)
+    assert (drained.count, await upstream.count()) == (PHONES, PHONES + 8)
+    assert min(drained.per_s, drained.cpu_us) > 0
+    await check_queued(process, PHONES)
+    with pytest.raises(BenchFailed, match=f"void run of full: {PHONES} attempts to send were made out of the queue"):
+        await check_queued(process)
+    with pytest.raises(BenchFailed, match="void round of queue: 8 to wait and then to leave, 7 waited"):
+        await Queue(process, OneShort(load, requests, upstream), upstream, journal).drain(8)
+    load.close()
+    journal.close()
+    await process.stop()
+    await upstream.stop()
 
 
 class Repeating(Sent):
