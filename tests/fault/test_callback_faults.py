@@ -70,6 +70,8 @@ class Desk:
         async with asyncio.timeout(WAIT_S):
             while await self.code_of(name, url) != 0:
                 await asyncio.sleep(0.01)
+            while (await self.gateway.message(name))["meta_message_id"] is None:
+                await asyncio.sleep(0.01)
             while await self.report(name, *values) != 200:
                 await asyncio.sleep(0.01)
 
@@ -81,17 +83,6 @@ class Desk:
     async def send_and_report(self, name: str, url: str, *values: str) -> None:
         await self.send(name, url)
         assert await self.report(name, *values) == 200
-
-    async def insist(self, name: str, url: str, *values: str) -> None:
-        """Send and report, again and again where a commit that a test lets fail took ours along."""
-        message = text_message(cus_message_id=name, dr_webhook=f"{url}/{name}")
-        async with asyncio.timeout(WAIT_S):
-            while (answer := await self._customer.send(message))["code"] != 0:
-                assert answer["code"] == 9001
-            while (await self.gateway.message(name))["meta_message_id"] is None:
-                await asyncio.sleep(0.01)
-            while await self.report(name, *values) != 200:
-                await asyncio.sleep(0.01)
 
     def _sum(self, column: str, state: str) -> int:
         journal = apsw.Connection(str(self._database), apsw.SQLITE_OPEN_READONLY)
