@@ -163,6 +163,15 @@ async def test_an_account_may_not_ask_more_often_than_its_rate(
     await fill(customer, 2)
 
 
+async def test_requests_that_are_refused_for_another_reason_count_too(run: Any) -> None:
+    gateway, customer, _ = await run(SHARED.replace('name = "acme"', 'name = "acme"\nrequests_per_second = 2'))
+    answers = [await customer.send(text_message(business_phone="8613800000000")) for _ in range(12)]
+    refused = [answer["code"] for answer in answers]
+    assert refused[:2] == [9002, 9002]
+    assert refused.count(9001) >= 5
+    assert await journalled(gateway) == 0
+
+
 async def test_only_as_many_requests_listen_as_can_be_told_in_time(
     run: Any, simulator: Control, clock: ShiftableClock
 ) -> None:

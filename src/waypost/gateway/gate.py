@@ -111,13 +111,16 @@ class Gate:
             and turns.pace.forecast_ms(phone_number_id, 0) <= _AT_ONCE_MS
         )
 
+    def admit(self, account: Account) -> None:
+        """Count a request, whatever is wrong with it; raise `SystemBusy` where its account asks too often."""
+        if not self._allowances.take(account, self._clock.now_ms()):
+            raise SystemBusy("too many requests of this account a second; send more slowly")
+
     def check(self, account: Account, request: MtRequest, route: Route) -> None:
-        """Raise `SystemBusy` where an account asks too often, or no more may wait; nothing is journalled or sent then.
+        """Raise `SystemBusy` where no more may wait; nothing is journalled or sent then.
 
         What would not have to wait is let through, however much waits elsewhere.
         """
-        if not self._allowances.take(account, self._clock.now_ms()):
-            raise SystemBusy("too many requests of this account a second; send more slowly")
         whose = self._who_may_not_wait(account, request.appkey)
         if whose is not None and not self.is_open(request, route):
             raise SystemBusy(f"too many messages{whose} wait to be sent; try again later")

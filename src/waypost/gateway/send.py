@@ -93,6 +93,7 @@ class Sender:
         try:
             if self.in_flight > self._attempts.limits.in_flight:
                 raise SystemBusy("too many messages under way; try again in a moment")
+            self._gate.admit(caller.account)
             route = routing.choose(tenants, caller.account, request)
             self._gate.check(caller.account, request, route)
         except Failure as refusal:
