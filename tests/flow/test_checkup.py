@@ -87,6 +87,34 @@ async def test_everything_in_order_is_one_line_about_each_waba(tmp_path: Path) -
     assert [finding.status for finding in found] == ["ok", "ok", "ok"]
 
 
+FAST = TENANTS.replace(f'number = "{PHONE}"', f'number = "{PHONE}"\n  messages_per_second = 1000')
+SLOW = TENANTS.replace(f'number = "{PHONE}"', f'number = "{PHONE}"\n  messages_per_second = 20')
+
+
+@pytest.mark.parametrize(
+    ("level", "tenants", "advised"),
+    [
+        ("STANDARD", FAST, "messages_per_second = 80;"),
+        ("HIGH", TENANTS, "messages_per_second = 1000;"),
+        ("HIGH", FAST, None),
+        ("STANDARD", TENANTS, None),
+        ("HIGH", SLOW, None),
+        ("STANDARD", SLOW, None),
+        ("NOT_APPLICABLE", TENANTS, None),
+        (["HIGH"], TENANTS, None),
+        (None, FAST, None),
+    ],
+)
+async def test_a_rate_that_meta_does_not_grant_or_exceeds_is_told(
+    level: object, tenants: str, advised: str | None, tmp_path: Path
+) -> None:
+    number = NUMBER | {"throughput": {"level": level}}
+    found = await findings(told({"/phone_numbers": (200, {"data": [number]})}), tmp_path, tenants)
+    about = [finding for finding in found if finding.subject == f"number {PHONE}"]
+    assert [finding.status for finding in about] == ([] if advised is None else ["warning"])
+    assert advised is None or advised in (about[0].advice or "")
+
+
 async def test_a_token_that_meta_quotes_is_hidden(tmp_path: Path) -> None:
     error = {"error": {"code": 190, "message": f"Malformed access token {META_TOKEN}", "type": "OAuthException"}}
     found = await findings(told({"/phone_numbers": (401, error)}), tmp_path)

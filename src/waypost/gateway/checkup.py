@@ -12,6 +12,9 @@ from waypost.model import BusinessPhone, Noun, Waba
 AT_ONCE = 8  # WABAs asked about at the same time
 BUDGET_S = 40.0  # for all questions together, so that whoever waits for the answer gets one
 MAX_ASKED_SINGLY = 20  # numbers of one WABA that it doesn't list; Meta counts such calls by the hour
+LEVELS = {"STANDARD": 80, "HIGH": 1_000}  # messages a second, by Meta's word for the throughput of a number
+_TOO_FAST = "beyond Meta's limit messages are refused (130429) and wait"
+_TOO_SLOW = "it may be faster"
 NAMES_SHOWN = 5
 
 Status = Literal["ok", "warning", "problem"]
@@ -111,7 +114,24 @@ def _compare(phone: BusinessPhone, told: dict[str, object]) -> Finding | None:
             found=f"its status at Meta is {status[:40]}, not CONNECTED",
             advice="register the number, or read in WhatsApp Manager what Meta wants",
         )
-    return None
+    return _compare_pace(phone, told.get("throughput"))
+
+
+def _compare_pace(phone: BusinessPhone, throughput: object) -> Finding | None:
+    """Hold the declared rate of a number against the level that Meta tells."""
+    level = throughput.get("level") if isinstance(throughput, dict) else None
+    granted = LEVELS.get(level) if isinstance(level, str) else None
+    if granted is None or granted == phone.messages_per_second:
+        return None
+    faster = phone.messages_per_second > granted
+    if not faster and phone.messages_per_second != LEVELS["STANDARD"]:
+        return None  # somebody wants it slower
+    return Finding(
+        status="warning",
+        subject=f"number {phone.number}",
+        found=f"Meta takes {granted} messages a second from it, the tenant file says {phone.messages_per_second}",
+        advice=f"set messages_per_second = {granted}; {_TOO_FAST if faster else _TOO_SLOW}",
+    )
 
 
 async def _about_stranger(questions: MetaQuestions, phone: BusinessPhone) -> Finding:

@@ -35,7 +35,7 @@ class MetaQuestions:
     async def numbers(self) -> dict[str, dict[str, object]]:
         """Return the WABA's numbers by phone number id, as Meta lists them."""
         numbers: dict[str, dict[str, object]] = {}
-        params = {"fields": "id,display_phone_number,status", "limit": PAGE_SIZE}
+        params = {"fields": "id,display_phone_number,status,throughput", "limit": PAGE_SIZE}
         for _ in range(MAX_PAGES):
             answer = await self._ask(f"{self._waba.waba_id}/phone_numbers", params)
             data = answer.get("data")
