@@ -105,7 +105,8 @@ class Stand:
             self.folder, self.simulator.url, port, clock=self.clock, allow_private_callbacks=True, **changes
         )
         async with started as gateway:
-            await connect(self.simulator, gateway)
+            if gateway.url != self.customer.url:  # else it is connected, and being verified anew it would miss reports
+                await connect(self.simulator, gateway)
             self.customer.url = gateway.url
             yield gateway
 
