@@ -11,6 +11,7 @@ from tests.flow.queue_stand import (
     TEMPLATES,
     at_meta,
     codes,
+    counted,
     counted_gateway,
     forward,
     refusals,
@@ -18,7 +19,7 @@ from tests.flow.queue_stand import (
     template,
 )
 from tests.flow.queue_stand import gateway as gateway
-from tests.harness import Control, Customer, Gateway, ShiftableClock, running_gateway, text_message
+from tests.harness import WAIT_S, Control, Customer, Gateway, ShiftableClock, running_gateway, text_message
 from tests.receiver import Receiver
 
 ONE_RECIPIENT = "8613900000002"
@@ -230,6 +231,26 @@ async def test_a_one_time_password_that_is_too_late_is_not_sent_and_says_so(
     await gateway.until("sale", "read")
     assert await simulator.count() == 1
     assert (await customer.send(otp))["code"] == 0, "a repeat stays 0"
+
+
+async def test_whoever_hangs_up_while_his_message_waits_is_told_of_its_refusal_by_callback(
+    customer: Customer, gateway: Gateway, simulator: Control
+) -> None:
+    await simulator.fault("error", code=131026, match={"to": ONE_RECIPIENT})
+    burst = [asyncio.create_task(customer.send(text_message())) for _ in range(2 * PER_S)]
+    async with asyncio.timeout(WAIT_S):
+        while await counted(gateway) < PER_S // 2:
+            await asyncio.sleep(0.01)
+    for name, patience_s in (("impatient", 0.1), ("patient", WAIT_S)):
+        message = text_message(cus_message_id=name, to=ONE_RECIPIENT)
+        try:
+            async with asyncio.timeout(patience_s):
+                assert (await customer.send(message))["code"] == 9099
+        except TimeoutError:
+            assert name == "impatient"
+    await gateway.until("impatient", "failed")
+    await gateway.until("patient", "rejected")
+    await asyncio.gather(*burst)
 
 
 async def test_what_waited_survives_the_gateway(tmp_path: Path, simulator: Control, clock: ShiftableClock) -> None:

@@ -6,7 +6,8 @@ becomes `unknown` at the next start, as with a first attempt.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import msgspec
@@ -27,6 +28,14 @@ log = structlog.get_logger("waypost.queue")
 _TROUBLE_S = 1.0
 # It was back in the queue already, though its commit was reported as failed; and whoever ended it there has counted it.
 _ENDED_WAITING = (State.CANCELLED, State.EXPIRED)
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
+# Waits until whoever sent the request at hand has hung up; set by whoever reads requests.
+hung_up: ContextVar[Callable[[], Coroutine[None, None, None]]] = ContextVar("hung_up", default=_never)
 
 
 class Made(NamedTuple):
@@ -68,18 +77,20 @@ class FurtherAttempts:
         """Wait that long for the outcome of a message that waits; return the row as it is then.
 
         A message whose attempt has ended while somebody listened gets its outcome in the answer, also if writing it
-        down takes a moment longer.
+        down takes a moment longer. If the request hangs up, nobody is there for it: a refusal then is a callback.
         """
         heard: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._listeners[message.id] = _Listener(message, self._clock.now_ms() + int(within_s * 1000), heard)
         timeout = asyncio.ensure_future(self._clock.sleep(within_s))
+        gone = asyncio.ensure_future(hung_up.get()())
         try:
-            await asyncio.wait((heard, timeout), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((heard, timeout, gone), return_when=asyncio.FIRST_COMPLETED)
             if self._listeners.pop(message.id, None) is not None:
                 return message  # not sent yet: answered 0, and from now on a refusal is a callback
             return await heard
         finally:
             timeout.cancel()
+            gone.cancel()
             self._listeners.pop(message.id, None)
 
     def let_go(self, phone_number_id: str, not_before_ms: int | None) -> None:

@@ -20,6 +20,11 @@ class ClientGone(Exception):
     """The client hung up before its request was whole; there is nobody to answer and nothing to do."""
 
 
+async def hang_up(receive: Receive) -> None:
+    """Wait until a client whose request was read whole has hung up: nothing else can come before the answer."""
+    await receive()
+
+
 async def read_body(receive: Receive, max_bytes: int, timeout_s: float) -> bytes:
     """Read a whole body; raises `BodyRefused` if it is too large or not there in time, `ClientGone` on a hang-up.
 

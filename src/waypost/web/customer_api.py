@@ -1,15 +1,17 @@
 """`/api/wa/*`: every well-formed request gets HTTP 200 and JSON with a documented code; here is the one place."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from waypost.clock import Clock
+from waypost.gateway.further_attempts import hung_up
 from waypost.protocol import replies
 from waypost.protocol.errors import Failure, ParameterInvalid, RequestFailed
 from waypost.telemetry import Metrics, WideLine
-from waypost.web.asgi import BodyRefused, ClientGone, Receive, Scope, Send, answer, headers_of, read_body
+from waypost.web.asgi import BodyRefused, ClientGone, Receive, Scope, Send, answer, hang_up, headers_of, read_body
 from waypost.web.http_protocol import HEAD_TOO_LARGE
 from waypost.web.mt import MAX_BODY_BYTES
 
@@ -47,6 +49,7 @@ class CustomerApi:
             line.note(path=name, code="none", client_gone=True)
             line.write(self._log)
             return
+        hung_up.set(partial(hang_up, receive))
         code, reply = await self._reply(scope, body, line)
         line.note(path=name, code=code)
         self._metrics.answers.labels(name, str(code)).inc()
