@@ -130,7 +130,8 @@ def test_an_unexplained_fault_at_meta_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [*((code, "waba") for code in sorted(STOPS_WABA)), *((code, "phone") for code in STOPS_PHONE)]
+    ("code", "kind"),
+    [*((code, "waba") for code in sorted(STOPS_WABA)), *((code, "phone") for code in sorted(STOPS_PHONE))],
 )
 def test_what_stops_a_whole_waba_or_number_waits_for_a_person_and_tells_one(code: int, kind: str) -> None:
     error = UNKNOWN_OBJECT if code == 100 else error_of(code)
