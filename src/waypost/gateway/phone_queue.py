@@ -44,11 +44,6 @@ class PhoneQueue:
         """Whether somebody rang since the queue was read."""
         return self._stale
 
-    @property
-    def under_way(self) -> int:
-        """How many attempts are being made."""
-        return len(self._under_way)
-
     async def run(self) -> None:
         """Send until nothing waits any more; a journal that is away for a while only delays it."""
         try:
