@@ -15,10 +15,20 @@ class Clock:
     def __init__(self) -> None:
         self._entropy = Entropy()
         self._ids = Uuid7Sequence(self._entropy)
+        self._followed_from_ns: int | None = None
 
     def now_ms(self) -> int:
         """Return wall time as milliseconds since 1970."""
+        if self._followed_from_ns is not None:
+            return (self._followed_from_ns + time.monotonic_ns()) // 1_000_000
         return time.time_ns() // 1_000_000
+
+    def follow(self, now_us: int) -> None:
+        """Take wall time from somebody else from now on: it is so many microseconds since 1970 there now.
+
+        Whatever happens to this machine's own wall time then changes nothing. To be repeated now and then.
+        """
+        self._followed_from_ns = now_us * 1000 - time.monotonic_ns()
 
     def monotonic_s(self) -> float:
         """Return seconds on a clock that never steps back; only differences mean something."""

@@ -33,9 +33,9 @@ from waypost.queue.embedded import Bell
 from waypost.settings import Settings
 from waypost.store.base import Store, StoreUnavailable
 from waypost.store.database_file import schema_version
+from waypost.store.effects import Effects
 from waypost.store.schema import newest_version
 from waypost.store.sqlite import SqliteStore
-from waypost.store.writer import Effects
 from waypost.telemetry import Metrics
 from waypost.web import mt
 from waypost.web.admin import AdminApi

@@ -222,10 +222,12 @@ class OverrulingSuite:
         assert await store.record_webhook(receipt(clock, status(rows[0], "sent"))) == PARKED
         assert [await state_of(store, row) for row in rows] == [State.FAILED, State.FAILED]
 
-    async def test_judged_message_goes_with_all_that_hangs_on_it(self, store: Store, clock: SteppedClock) -> None:
+    async def test_judged_message_goes_with_all_that_hangs_on_it(
+        self, store: Store, clock: SteppedClock, apart_ms: int
+    ) -> None:
         row = await doubtful(store, with_opaque(clock, "campaign-1"))
         await judged(store, clock, row)
-        later = clock.now_ms() + 1
+        later = clock.now_ms() + apart_ms
         await store.purge(bodies_before_ms=0, webhooks_before_ms=0, messages_before_ms=later, now_ms=later)
         assert await store.find(row.id) is None
         assert await store.record_webhook(receipt(clock, status(row, "sent"))) == PARKED

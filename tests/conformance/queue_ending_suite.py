@@ -300,37 +300,40 @@ class KeepingSuite:
         assert [row is not None and row.body is None for row in found] == [True, True, True, False, False]
 
     async def test_message_that_waits_is_not_erased_until_it_does_not_any_more(
-        self, store: Store, clock: SteppedClock, worker: Worker
+        self, store: Store, clock: SteppedClock, worker: Worker, apart_ms: int
     ) -> None:
-        first, second = [await queue(store, clock, key=f"cus:{number}") for number in range(2)]
+        lasting = clock.now_ms() + 30 * DAY_MS
+        first, second = [await queue(store, clock, key=f"cus:{n}", key_expires_ms=lasting) for n in range(2)]
         other = await queue(store, clock, recipient=OTHER)
         taken = await worker.begin(await worker.back(await worker.begin(other)))
         await store.record_outcome(accepted(taken, "wamid.LATE", attempt=1))  # the first attempt did reach Meta
         await store.record_webhook(receipt(clock, status(message(clock), "sent")))
-        clock.wall_ms += 1
-        late = first.created_at_ms + 1
-        assert await self.purge(store, late, messages=late) == 3
-        assert await self.purge(store, late, messages=late) == 0
+        clock.wall_ms += apart_ms
+        late = first.created_at_ms + apart_ms
+        assert await self.purge(store, 0, messages=late) == 3
+        assert await self.purge(store, 0, messages=late) == 0
         assert [await state_of(store, row) for row in (first, second, other)] == ["queued", "queued", "sending"]
         assert await store.count_by_state() == {"lease": 1, "unsettled": 0, "queued": 2}
         assert await store.resolve_meta_id(ACCOUNT, PHONE_ID, "wamid.LATE") == "wamid.LATE"
         assert not (await store.accept(message(clock, key="cus:0"))).is_new
         await store.record_outcome(accepted(taken, "wamid.OTHER"))
         await store.end_queued((ending(second),), now_ms=clock.now_ms())
-        assert await self.purge(store, late, messages=late) == 3
+        assert await self.purge(store, 0, messages=late) == 3
         found = [await store.find(any_id) for any_id in (first.id, second.id, "wamid.OTHER")]
         assert [row is not None for row in found] == [True, False, False]
         assert await worker.drain() == [first.id]
 
-    async def test_what_waits_does_not_keep_the_rest_from_being_erased(self, store: Store, clock: SteppedClock) -> None:
+    async def test_what_waits_does_not_keep_the_rest_from_being_erased(
+        self, store: Store, clock: SteppedClock, apart_ms: int
+    ) -> None:
         for number in range(1_001):
             await queue(store, clock, recipient=f"86{number}")
         done = [message(clock) for _ in range(3)]
         for row in done:
             await store.accept(row)
-        soon = clock.now_ms() + 1
-        steps = [await self.purge(store, soon, messages=soon) for _ in range(3)]
+        soon = clock.now_ms() + apart_ms
+        steps = [await self.purge(store, 0, messages=soon) for _ in range(3)]
         assert steps == [1_000, 4, 0]
         assert [await store.find(row.id) for row in done] == [None] * 3
         assert (await store.count_by_state())["queued"] == 1_001
-        assert await self.purge(store, soon, messages=soon) == 1_000, "the next round begins anew"
+        assert await self.purge(store, 0, messages=soon) == 1_000, "the next round begins anew"

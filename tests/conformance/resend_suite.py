@@ -173,11 +173,13 @@ class ResendSuite:
         repeat = await store.accept(message(clock, key=row.key, sign="f" * 32))
         assert (repeat.is_new, repeat.message.id) == (False, row.id)
 
-    async def test_resent_message_goes_with_all_that_hangs_on_it(self, store: Store, clock: SteppedClock) -> None:
+    async def test_resent_message_goes_with_all_that_hangs_on_it(
+        self, store: Store, clock: SteppedClock, apart_ms: int
+    ) -> None:
         row = await doubtful(store, with_opaque(clock, "campaign-1"))
         again = await resent(store, clock, row)
         await store.record_outcome(accepted(again, "wamid.SECOND"))
-        later = clock.now_ms() + 1
+        later = clock.now_ms() + apart_ms
         await store.purge(bodies_before_ms=0, webhooks_before_ms=0, messages_before_ms=later, now_ms=later)
         assert await store.find(row.id) is None
         assert await store.record_webhook(receipt(clock, status(row, "sent"))) == PARKED

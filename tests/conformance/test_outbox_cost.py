@@ -13,7 +13,7 @@ from waypost.store import deliveries, outbox_rows
 from waypost.store.base import CallbackFilter
 from waypost.store.connection import open_connection
 from waypost.store.database_file import check_file, upgrade_file
-from waypost.store.session import Session
+from waypost.store.sqlite_session import SqliteSession
 
 DEAD = "acme https://dead.example"
 NOW_MS = 1_790_000_000_000
@@ -46,13 +46,13 @@ def path(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def session(path: Path) -> Iterator[Session]:
+def session(path: Path) -> Iterator[SqliteSession]:
     connection = open_connection(str(path))
-    yield Session(connection)
+    yield SqliteSession(connection)
     connection.close()
 
 
-def fill(session: Session, endpoint: str, number: int, *, message_id: str | None = None, tag: str = "a") -> None:
+def fill(session: SqliteSession, endpoint: str, number: int, *, message_id: str | None = None, tag: str = "a") -> None:
     """Let that many callbacks of an endpoint be due; those of a message wait for its first."""
     values = {
         "endpoint": endpoint,
@@ -67,7 +67,7 @@ def fill(session: Session, endpoint: str, number: int, *, message_id: str | None
         session.connection.execute(_WORK, values)
 
 
-def steps(session: Session, work: Callable[[], object]) -> int:
+def steps(session: SqliteSession, work: Callable[[], object]) -> int:
     """Count the steps of SQLite's machine that some work takes."""
     taken = 0
 
@@ -84,13 +84,13 @@ def steps(session: Session, work: Callable[[], object]) -> int:
     return taken
 
 
-def claim(session: Session, endpoint: str, limit: int = 16) -> list[str]:
+def claim(session: SqliteSession, endpoint: str, limit: int = 16) -> list[str]:
     with session.connection:
         claimed = deliveries.claim(session, endpoint, NOW_MS, NOW_MS + LEASE_MS, limit, ORDER_WAIT_MS)
     return [callback.id for callback in claimed]
 
 
-def test_a_dead_endpoint_with_a_hundred_thousand_due_callbacks_costs_others_nothing(session: Session) -> None:
+def test_a_dead_endpoint_with_a_hundred_thousand_due_callbacks_costs_others_nothing(session: SqliteSession) -> None:
     fill(session, ENDPOINT, 64)
     claim(session, ENDPOINT)
     alone = steps(session, lambda: claim(session, ENDPOINT))
@@ -100,7 +100,7 @@ def test_a_dead_endpoint_with_a_hundred_thousand_due_callbacks_costs_others_noth
     assert len(claim(session, ENDPOINT, limit=1_000)) == 16
 
 
-def test_claim_and_look_cost_the_same_however_many_wait_there(session: Session) -> None:
+def test_claim_and_look_cost_the_same_however_many_wait_there(session: SqliteSession) -> None:
     fill(session, ENDPOINT, 64)
     fill(session, DEAD, MANY, tag="b")
     claimed: list[str] = []
@@ -111,7 +111,7 @@ def test_claim_and_look_cost_the_same_however_many_wait_there(session: Session) 
     assert steps(session, lambda: deliveries.due_endpoints(session)) < 300
 
 
-def test_callbacks_that_wait_for_another_are_looked_at_once(session: Session) -> None:
+def test_callbacks_that_wait_for_another_are_looked_at_once(session: SqliteSession) -> None:
     fill(session, ENDPOINT, 500, message_id="wamid.group")
     first: list[str] = []
     expensive = steps(session, lambda: first.extend(claim(session, ENDPOINT)))
@@ -119,7 +119,7 @@ def test_callbacks_that_wait_for_another_are_looked_at_once(session: Session) ->
     assert steps(session, lambda: claim(session, ENDPOINT)) < expensive / 100
 
 
-def test_one_claim_passes_over_a_bounded_number(session: Session) -> None:
+def test_one_claim_passes_over_a_bounded_number(session: SqliteSession) -> None:
     fill(session, ENDPOINT, 3 * deliveries.LOOK_AHEAD, message_id="wamid.group")
     with session.connection:
         session.connection.execute("UPDATE work SET due_ms = due_ms + 1 WHERE id = (SELECT MIN(id) FROM work)")
@@ -129,7 +129,7 @@ def test_one_claim_passes_over_a_bounded_number(session: Session) -> None:
     assert sum(looks) == 1
 
 
-def test_giving_up_walks_only_what_is_old(session: Session) -> None:
+def test_giving_up_walks_only_what_is_old(session: SqliteSession) -> None:
     fill(session, ENDPOINT, 10)
     fill(session, DEAD, MANY, tag="b")
     horizon = NOW_MS - 70_000
@@ -143,7 +143,7 @@ def test_giving_up_walks_only_what_is_old(session: Session) -> None:
     assert max(cost) < 2 * min(cost)
 
 
-def test_a_replay_of_what_waits_costs_by_the_portion(session: Session) -> None:
+def test_a_replay_of_what_waits_costs_by_the_portion(session: SqliteSession) -> None:
     fill(session, DEAD, MANY)
     wanted = CallbackFilter(state=CallbackState.DUE)
     found: list[str] = []

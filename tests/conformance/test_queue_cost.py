@@ -18,7 +18,7 @@ from waypost.store.connection import open_connection
 from waypost.store.database_file import check_file, upgrade_file
 from waypost.store.named_sql import queries
 from waypost.store.outbox import Outbox
-from waypost.store.session import Session
+from waypost.store.sqlite_session import SqliteSession
 
 MANY = 100_000
 NOW_MS = 1_790_000_000_250
@@ -52,9 +52,9 @@ def path(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def session(path: Path) -> Iterator[Session]:
+def session(path: Path) -> Iterator[SqliteSession]:
     connection = open_connection(str(path))
-    yield Session(connection)
+    yield SqliteSession(connection)
     connection.close()
 
 
@@ -64,7 +64,7 @@ def clock() -> SteppedClock:
 
 
 def fill(
-    session: Session, number: int, tag: str, *, phone: str = PHONE_ID, appkey: str = "crm", recipient: str = ""
+    session: SqliteSession, number: int, tag: str, *, phone: str = PHONE_ID, appkey: str = "crm", recipient: str = ""
 ) -> None:
     """Let that many messages wait, to as many recipients or all to one."""
     values: dict[str, str | int] = {
@@ -80,11 +80,11 @@ def fill(
         session.connection.execute(_QUEUED, values)
 
 
-def heads(session: Session) -> tuple[Waiting, ...]:
+def heads(session: SqliteSession) -> tuple[Waiting, ...]:
     return queue_rows.heads(session, PHONE_ID, NOW_MS, 4)
 
 
-def looks(session: Session) -> list[int]:
+def looks(session: SqliteSession) -> list[int]:
     """Count the steps of each look that is taken while sending."""
     works: list[Callable[[], object]] = [
         lambda: heads(session),
@@ -96,7 +96,7 @@ def looks(session: Session) -> list[int]:
     return [steps(session, work) for work in works]
 
 
-def lives(session: Session, clock: SteppedClock, recipient: str) -> list[int]:
+def lives(session: SqliteSession, clock: SteppedClock, recipient: str) -> list[int]:
     """Count the steps of two messages' ways through the queue: one that waits, and one sent without waiting before."""
     outbox = Outbox(clock, None)
     place = entry(clock, expires_at_ms=NOW_MS + 1)
@@ -113,7 +113,7 @@ def lives(session: Session, clock: SteppedClock, recipient: str) -> list[int]:
     return [steps(session, work) for work in works]
 
 
-def test_looks_cost_the_same_however_much_waits_and_however_much_stands_behind(session: Session) -> None:
+def test_looks_cost_the_same_however_much_waits_and_however_much_stands_behind(session: SqliteSession) -> None:
     fill(session, 8, "a")
     fill(session, 8, "b", appkey="shop", recipient="1")
     few = looks(session)
@@ -125,7 +125,7 @@ def test_looks_cost_the_same_however_much_waits_and_however_much_stands_behind(s
     assert max(now - before for now, before in zip(many, few, strict=True)) < 40, (few, many)
 
 
-def test_application_costs_a_look_no_more_than_a_few_rows(session: Session) -> None:
+def test_application_costs_a_look_no_more_than_a_few_rows(session: SqliteSession) -> None:
     fill(session, 1_000, "a")
     alone = steps(session, lambda: heads(session))
     fill(session, MANY, "b", appkey="shop")
@@ -136,7 +136,7 @@ def test_application_costs_a_look_no_more_than_a_few_rows(session: Session) -> N
 
 @pytest.mark.parametrize("lanes", [("", ""), ("1", "2")], ids=["to many recipients", "to one recipient"])
 def test_way_through_the_queue_costs_the_same_however_much_waits(
-    session: Session, clock: SteppedClock, lanes: tuple[str, str]
+    session: SqliteSession, clock: SteppedClock, lanes: tuple[str, str]
 ) -> None:
     cost = []
     for number, tag, recipient in ((3, "a", lanes[0]), (MANY, "b", lanes[1])):
@@ -145,7 +145,9 @@ def test_way_through_the_queue_costs_the_same_however_much_waits(
     assert max(many - few for few, many in zip(*cost, strict=True)) < 20, cost
 
 
-def test_who_comes_forward_is_found_at_once_however_many_stand_behind(session: Session, clock: SteppedClock) -> None:
+def test_who_comes_forward_is_found_at_once_however_many_stand_behind(
+    session: SqliteSession, clock: SteppedClock
+) -> None:
     outbox = Outbox(clock, None)
     cost = []
     for number in (2, MANY):
@@ -157,7 +159,9 @@ def test_who_comes_forward_is_found_at_once_however_many_stand_behind(session: S
     assert {row.message_id for row in heads(session)} == {"wamid.2x00000001", f"wamid.{MANY}x00000001"}
 
 
-def test_message_sent_without_waiting_is_journalled_in_three_statements(session: Session, clock: SteppedClock) -> None:
+def test_message_sent_without_waiting_is_journalled_in_three_statements(
+    session: SqliteSession, clock: SteppedClock
+) -> None:
     said: list[str] = []
 
     def note(_: apsw.Cursor, sql: str, __: object) -> bool:
@@ -171,7 +175,7 @@ def test_message_sent_without_waiting_is_journalled_in_three_statements(session:
     assert said == [queries()[name] for name in ("take_key", "insert_message", "enter_work")]
 
 
-def test_depths_are_counted_right_over_several_stretches(session: Session) -> None:
+def test_depths_are_counted_right_over_several_stretches(session: SqliteSession) -> None:
     number = 2 * queue_rows.STRETCH + 5
     fill(session, number, "a")
     fill(session, 3, "b", appkey="shop")

@@ -43,11 +43,11 @@ def hands_on(node: Documented) -> bool:
 
 
 def contract_methods() -> set[str]:
-    """Methods that a contract (a Protocol class) explains once for whoever fulfils it."""
+    """Methods that a contract (a Protocol or abstract class) explains once for whoever fulfils it."""
     found = set()
     for path in MODULES.values():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases):
+            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) in ("Protocol", "ABC") for base in node.bases):
                 found |= {inner.name for inner in node.body if isinstance(inner, Function) and ast.get_docstring(inner)}
     return found
 

@@ -11,7 +11,7 @@ from tests.harness import TENANTS, Gateway, Log, settings_for
 from waypost.clock import Clock
 from waypost.gateway.tenant_file import read
 from waypost.service import Service
-from waypost.store.writer import Effects
+from waypost.store.effects import Effects
 
 
 class Trace:

@@ -17,10 +17,10 @@ from tests.conformance.outbox_rows import ENDPOINT, LEASE_MS, Outlet, draft, inb
 from waypost.model import CallbackDraft, CallbackState, Message, State, StatusEvent
 from waypost.store.base import CallbackFilter, StoreUnavailable
 from waypost.store.database_file import check_file
+from waypost.store.effects import Effects
 from waypost.store.session import Session
 from waypost.store.sqlite import SqliteStore
 from waypost.store.sqlite_engine import Result
-from waypost.store.writer import Effects
 
 EVERY = CallbackFilter()
 

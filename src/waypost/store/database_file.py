@@ -8,7 +8,7 @@ from waypost.clock import Clock
 from waypost.store.base import StoreUnavailable
 from waypost.store.connection import open_connection, unavailable
 from waypost.store.schema import newest_version, upgrade, version_of
-from waypost.store.session import Session
+from waypost.store.sqlite_session import SqliteSession
 
 PROBLEM_LIMIT = 100  # lines of a check: a damaged file can have thousands, and the first ones say it
 
@@ -68,7 +68,7 @@ def problems_of(connection: apsw.Connection) -> list[str]:
     version = version_of(connection)
     if version != newest_version():
         return [*problems, f"schema version {version}, this program expects {newest_version()}"]
-    for table, count, owner in Session(connection).rows("orphans"):
+    for table, count, owner in SqliteSession(connection).rows("orphans"):
         if count:
             problems.append(f"{count} rows of {table} belong to {owner} that are not there")
     return problems

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from waypost.clock import first_id_of
 from waypost.model import AttemptOutcome, Callback, CallbackState
-from waypost.store import audit
+from waypost.store import audit, exclusion
 from waypost.store.base import CallbackFilter, DueEndpoint
 from waypost.store.outbox_rows import callback_of
 from waypost.store.rows import values_of
@@ -46,6 +46,7 @@ def claim(
     """
     if lease_until_ms <= now_ms:
         raise ValueError("a lease has to end after it begins")
+    session.exclusive(exclusion.claim(endpoint))
     claimed: list[Callback] = []
     looked_at = 0
     while len(claimed) < limit and looked_at < LOOK_AHEAD:
@@ -53,7 +54,8 @@ def claim(
         session.run("end_waits", endpoint=endpoint, now_ms=now_ms, limit=wanted)
         rows = session.rows("due_callbacks", endpoint=endpoint, now_ms=now_ms, limit=wanted)
         for row in rows:
-            callback, wait_ends_ms, follows_another = callback_of(row), row[-2], row[-1] == 1
+            callback, wait_ends_ms = callback_of(row), row[-2]
+            follows_another = row[-1] == 1 and _follows_another(session, callback)
             if follows_another and wait_ends_ms is None:
                 wait_ends_ms = now_ms + order_wait_ms
                 session.run("begin_order_wait", id=callback.id, until_ms=wait_ends_ms)
@@ -66,6 +68,15 @@ def claim(
             break
         looked_at += len(rows)
     return tuple(claimed)
+
+
+def _follows_another(session: Session, callback: Callback) -> bool:
+    """Tell for certain whether another callback of the same message goes first: it may just be being settled."""
+    if callback.message_id is None:
+        return False
+    session.exclusive(exclusion.message(callback.message_id))
+    earlier = session.row("earlier_callback", message_id=callback.message_id, url=callback.url, rank=callback.rank)
+    return earlier is not None
 
 
 def record_attempts(session: Session, outcomes: Iterable[AttemptOutcome], now_ms: int) -> None:
@@ -132,4 +143,5 @@ def revive(
 def _leave(session: Session, callback_id: str, message_id: object, url: object, now_ms: int) -> None:
     session.run("leave_outbox", id=callback_id)
     if message_id is not None:
+        session.exclusive(exclusion.message(str(message_id)))
         session.run("release_followers", message_id=str(message_id), url=str(url), now_ms=now_ms)

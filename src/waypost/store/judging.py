@@ -1,6 +1,7 @@
 """Which unknown messages have waited long enough, and what a judgement writes (decision D6)."""
 
 from waypost.model import RANK_FAILED_HERE, Message
+from waypost.store import exclusion
 from waypost.store.base import Judgement
 from waypost.store.outbox import Outbox
 from waypost.store.rows import message_of, messages_of
@@ -16,7 +17,7 @@ def note_receiving(session: Session, phones: tuple[str, ...], at_ms: int) -> Non
     minute = at_ms // _MINUTE_MS
     for phone_number_id in phones:
         if session.row("enter_webhook_minute", phone_number_id=phone_number_id, minute=minute) is not None:
-            session.run("forget_webhook_minutes", phone_number_id=phone_number_id, before=minute - _MINUTES_KEPT)
+            session.run("forget_webhook_minutes", phone_number_id=phone_number_id, before_minute=minute - _MINUTES_KEPT)
 
 
 def judgeable(session: Session, minutes: int, given_up_before_ms: int, limit: int) -> tuple[Message, ...]:
@@ -64,6 +65,7 @@ def fail_unknown(
 ) -> tuple[Message, ...]:
     """Call messages failed that are still unknown, enter the callback of each, and return them as they are then."""
     failed = []
+    session.exclusive(*(exclusion.message(judgement.message_id) for judgement in judgements))
     for judgement in judgements:
         row = session.row("fail_unknown", id=judgement.message_id, rank=RANK_FAILED_HERE)
         if row is None:

@@ -29,7 +29,7 @@ _CLAUSES = {
 _GIVEN_UP_CLAUSES = {"since_ms": "settled_at_ms >= :since_ms", "until_ms": "settled_at_ms < :until_ms"}
 # What waits is found by `work`, what was given up by an index: neither walks what was delivered.
 _STATE_CLAUSES = {state: f"state = '{state}'" for state in CallbackState}
-_WAITING = "(SELECT id AS waiting FROM work WHERE kind = 'callback') CROSS JOIN callback ON id = waiting"
+_WAITING = "(SELECT id AS waiting FROM work WHERE kind = 'callback') AS due CROSS JOIN callback ON id = waiting"
 
 # In so many words, for the index of events, which are few beside the rest, serves nothing that is bound later.
 _KIND_CLAUSES = {kind: f"kind = '{kind}'" for kind in CallbackKind}
@@ -53,9 +53,11 @@ def page(session: Session, wanted: CallbackFilter, limit: int, cursor: str | Non
 
 
 def page_of_any(session: Session, wanted: Sequence[CallbackFilter], limit: int, cursor: str | None) -> CallbackPage:
-    """Return callbacks that fit one of the filters: a page of each, all read at one moment, merged."""
-    with session.connection:  # else one that is given up or replayed between two looks would be in neither
-        pages = [page(session, one, limit, cursor) for one in wanted]
+    """Return callbacks that fit one of the filters: a page of each, merged.
+
+    All are to be read at one moment: one that is given up or replayed between two looks would be in neither.
+    """
+    pages = [page(session, one, limit, cursor) for one in wanted]
     found = {callback.id: callback for each in pages for callback in each.callbacks}
     callbacks = tuple(found[callback_id] for callback_id in sorted(found)[:limit])
     is_end = len(found) <= limit and not any(each.next_cursor for each in pages)
@@ -76,7 +78,7 @@ def ids(session: Session, wanted: CallbackFilter, made_by_ms: int, limit: int, a
 
 def _select(session: Session, columns: str, wanted: CallbackFilter, tail: str = "", **further: Value) -> Sequence[Row]:
     sql, values = statement(columns, wanted, tail, **further)
-    return session.connection.execute(sql, values).fetchall()
+    return session.select(sql, values)
 
 
 def statement(columns: str, wanted: CallbackFilter, tail: str = "", **further: Value) -> tuple[str, dict[str, Value]]:

@@ -1,5 +1,6 @@
 """Forgetting what has been kept long enough (decision D15), a bounded step at a time."""
 
+from waypost.model import Noun
 from waypost.store.session import Session
 
 PURGE_LIMIT = 1_000  # rows of each sort a call: a few tens of milliseconds in which other writers wait
@@ -9,20 +10,36 @@ ONCE_MS = 8 * 24 * 3_600_000  # Meta repeats a POST for up to seven days
 _WIPED_TO = "bodies_wiped_to"
 _PURGED_TO = "messages_purged_to"
 
+# What hangs on the messages of a stretch.
+_HANGING = ("purge_meta_ids", "purge_work", "purge_tokens", "purge_keys_of_messages")
 
-def purge(
-    session: Session, bodies_before_ms: int, webhooks_before_ms: int, messages_before_ms: int, now_ms: int
-) -> int:
+
+class Bounds(Noun, frozen=True, kw_only=True):
+    """Before which times bodies, raw webhooks, and messages with their callbacks, have been kept long enough."""
+
+    bodies_ms: int
+    webhooks_ms: int
+    messages_ms: int
+    pieces_ms: int | None = None  # where messages and statuses go by whole pieces: before which time such a piece lies
+
+
+def purge(session: Session, bounds: Bounds, now_ms: int) -> int:
     """Wipe one step of everything and return how many rows were touched or looked at."""
     return (
-        _wipe_bodies(session, bodies_before_ms)
-        + session.run("purge_webhooks", before=webhooks_before_ms, limit=PURGE_LIMIT)
-        + _purge_messages(session, messages_before_ms)
-        + session.run("purge_keys", now_ms=now_ms, limit=PURGE_LIMIT)
-        + session.run("purge_parked", before=now_ms - PARKED_MS, limit=PURGE_LIMIT)
-        + _purge_callbacks(session, messages_before_ms)
-        + session.run("purge_once_keys", before=now_ms - ONCE_MS, limit=PURGE_LIMIT)
+        _wipe_bodies(session, bounds.bodies_ms)
+        + session.changed("purge_webhooks", before_ms=bounds.webhooks_ms, limit=PURGE_LIMIT)
+        + _purge_messages(session, bounds)
+        + session.changed("purge_keys", now_ms=now_ms, limit=PURGE_LIMIT)
+        + session.changed("purge_parked", before_ms=now_ms - PARKED_MS, limit=PURGE_LIMIT)
+        + _purge_callbacks(session, bounds.messages_ms)
+        + session.changed("purge_once_keys", before_ms=now_ms - ONCE_MS, limit=PURGE_LIMIT)
     )
+
+
+def purged_to(session: Session) -> str:
+    """Return the id up to which messages have been purged in this round."""
+    row = session.row("read_mark", name=_PURGED_TO)
+    return str(row[0]) if row else ""
 
 
 def _wipe_bodies(session: Session, before_ms: int) -> int:
@@ -37,22 +54,18 @@ def _wipe_bodies(session: Session, before_ms: int) -> int:
     return len(old)
 
 
-def _purge_messages(session: Session, before_ms: int) -> int:
-    """Delete the oldest messages with all that hangs on them, in rounds: what waits is passed over until the next."""
-    row = session.row("read_mark", name=_PURGED_TO)
-    mark = str(row[0]) if row else ""
-    old = _oldest(session, mark, before_ms)
+def _purge_messages(session: Session, bounds: Bounds) -> int:
+    """Delete the oldest messages with all that hangs on them, in rounds: what waits is passed over until the next.
+
+    Where they go by whole pieces there is but one round, which takes what hangs on them.
+    """
+    in_pieces = bounds.pieces_ms is not None
+    mark = purged_to(session)
+    old = _oldest(session, mark, bounds.messages_ms if bounds.pieces_ms is None else bounds.pieces_ms)
     if old:
-        for query in (
-            "purge_statuses",
-            "purge_meta_ids",
-            "purge_work",
-            "purge_tokens",
-            "purge_keys_of_messages",
-            "purge_messages",
-        ):
+        for query in _HANGING if in_pieces else ("purge_statuses", *_HANGING, "purge_messages"):
             session.run(query, mark=mark, last=old[-1])
-    last = old[-1] if old else ""
+    last = old[-1] if old else mark if in_pieces else ""
     if last != mark:
         session.run("write_mark", name=_PURGED_TO, value=last)
     return len(old)
@@ -60,8 +73,8 @@ def _purge_messages(session: Session, before_ms: int) -> int:
 
 def _purge_callbacks(session: Session, before_ms: int) -> int:
     """Delete the callbacks that were settled first, with their attempts."""
-    session.run("purge_attempts", before=before_ms, limit=PURGE_LIMIT)
-    return session.run("purge_callbacks", before=before_ms, limit=PURGE_LIMIT)
+    session.run("purge_attempts", before_ms=before_ms, limit=PURGE_LIMIT)
+    return session.changed("purge_callbacks", before_ms=before_ms, limit=PURGE_LIMIT)
 
 
 def _oldest(session: Session, mark: str, before_ms: int) -> list[str]:

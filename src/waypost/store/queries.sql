@@ -144,6 +144,10 @@ DELETE FROM work WHERE kind IN ('lease', 'unsettled', 'judged') AND id = :id;
 -- Messages in flight whose owner has had its time; they are few, however large the journal is.
 SELECT id FROM work WHERE kind = 'lease' AND due_ms <= :until_ms ORDER BY id;
 
+-- name: lease_has_ended
+-- Whether a message is in flight, and its owner has had its time.
+SELECT 1 FROM work WHERE kind = 'lease' AND id = :id AND due_ms <= :until_ms;
+
 -- name: count_work
 -- How many messages stand in each kind of work; callbacks stand there too, and can be many.
 SELECT kind, COUNT(*) FROM work WHERE kind IN ('lease', 'unsettled') GROUP BY kind;
@@ -192,7 +196,7 @@ GROUP BY meta_id;
 
 -- name: insert_webhook
 -- Keeps a POST of Meta's as it came.
-INSERT INTO raw_webhook (id, received_at_ms, body) VALUES (:id, :received_at_ms, :raw);
+INSERT INTO raw_webhook (id, received_at_ms, body) VALUES (:id, :received_at_ms, :body);
 
 -- === lists and tenants ===
 
@@ -271,14 +275,14 @@ DELETE FROM message_key WHERE (key, account_id) IN (
 -- Reports that found no message in time: they concern messages of other systems.
 DELETE FROM parked_status WHERE (phone_number_id, meta_id, status, participant) IN (
     SELECT phone_number_id, meta_id, status, participant FROM parked_status
-    WHERE received_at_ms < :before ORDER BY received_at_ms LIMIT :limit
+    WHERE received_at_ms < :before_ms ORDER BY received_at_ms LIMIT :limit
 );
 
 -- name: purge_webhooks
 -- The oldest raw POSTs, looking no further than the limit.
 DELETE FROM raw_webhook WHERE id IN (
     SELECT id FROM (SELECT id, received_at_ms FROM raw_webhook ORDER BY id LIMIT :limit) AS oldest
-    WHERE received_at_ms < :before
+    WHERE received_at_ms < :before_ms
 );
 
 -- name: read_mark

@@ -8,7 +8,7 @@ RETURNING minute;
 
 -- name: forget_webhook_minutes
 -- Minutes that can't matter any more: by then a message is judged without them.
-DELETE FROM webhook_minute WHERE phone_number_id = :phone_number_id AND minute < :before;
+DELETE FROM webhook_minute WHERE phone_number_id = :phone_number_id AND minute < :before_minute;
 
 -- name: note_reported
 -- Notes the newest message of a phone that a status is known of; writes only where there is a newer one.

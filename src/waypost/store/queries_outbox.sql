@@ -52,6 +52,11 @@ FROM work JOIN callback ON callback.id = work.id
 WHERE work.kind = 'callback' AND work.scope = :endpoint AND work.priority = 0 AND work.due_ms <= :now_ms
 ORDER BY work.due_ms LIMIT :limit;
 
+-- name: earlier_callback
+-- Whether a callback of a message to the same URL, with a lower rank, has not been settled.
+SELECT 1 FROM callback
+WHERE message_id = :message_id AND rank < :rank AND url = :url AND state = 'due' LIMIT 1;
+
 -- name: begin_order_wait
 -- Says until when a callback waits for one before it.
 UPDATE callback SET order_until_ms = :until_ms WHERE id = :id;
@@ -185,17 +190,17 @@ SELECT * FROM audit ORDER BY id DESC LIMIT :limit;
 -- name: purge_attempts
 -- What hangs on the callbacks that go next.
 DELETE FROM attempt WHERE callback_id IN (
-    SELECT id FROM callback WHERE settled_at_ms < :before ORDER BY settled_at_ms LIMIT :limit
+    SELECT id FROM callback WHERE settled_at_ms < :before_ms ORDER BY settled_at_ms LIMIT :limit
 );
 
 -- name: purge_callbacks
 -- The callbacks that have been settled longest; what still waits is never erased.
 DELETE FROM callback WHERE id IN (
-    SELECT id FROM callback WHERE settled_at_ms < :before ORDER BY settled_at_ms LIMIT :limit
+    SELECT id FROM callback WHERE settled_at_ms < :before_ms ORDER BY settled_at_ms LIMIT :limit
 );
 
 -- name: purge_once_keys
 -- Keys whose repeats Meta has given up.
 DELETE FROM once_key WHERE key IN (
-    SELECT key FROM once_key WHERE seen_at_ms < :before ORDER BY seen_at_ms LIMIT :limit
+    SELECT key FROM once_key WHERE seen_at_ms < :before_ms ORDER BY seen_at_ms LIMIT :limit
 );

@@ -25,7 +25,7 @@ INSERT INTO queued (
     tries, reason, standing
 ) VALUES (
     :message_id, :phone_number_id, :waba_id, :account, :appkey, :recipient, :priority, :template, :since_ms,
-    :due_at_ms, :expires_at_ms, :tries, :reason, CASE WHEN :aside THEN 3 ELSE 1 END
+    :due_at_ms, :expires_at_ms, :tries, :reason, CASE WHEN :aside = 1 THEN 3 ELSE 1 END
 )
 ON CONFLICT (message_id) DO UPDATE SET
     due_ms = excluded.due_ms, expires_ms = excluded.expires_ms, tries = excluded.tries, reason = excluded.reason,
@@ -38,7 +38,7 @@ SELECT * FROM queued WHERE standing = 3 AND due_ms <= :now_ms ORDER BY due_ms, m
 
 -- name: stand_behind
 -- Takes a row into its lane again.
-UPDATE queued SET standing = 1 WHERE message_id = :id;
+UPDATE queued SET standing = 1 WHERE message_id = :id AND standing = 3 RETURNING message_id;
 
 -- name: step_back
 -- Whoever is ready in a lane makes room for an earlier one; who is in flight does not.

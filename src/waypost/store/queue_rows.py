@@ -125,7 +125,7 @@ def count(session: Session, wanted: QueueFilter) -> int:
 def _select(session: Session, columns: str, wanted: QueueFilter, tail: str = "", **further: Value) -> Sequence[Row]:
     clauses, values = conditions(wanted, **further)
     sql = f"SELECT {columns} FROM queued WHERE {clauses} {tail}"  # noqa: S608 - our own words; values are bound
-    return session.connection.execute(sql, values).fetchall()
+    return session.select(sql, values)
 
 
 def conditions(wanted: QueueFilter, **further: Value) -> tuple[str, dict[str, Value]]:

@@ -1,7 +1,7 @@
 """What happens to a message that waits: an attempt begins, sends nothing and is taken back, or there is to be none."""
 
 from waypost.model import RANK_FAILED_HERE, RANK_QUEUED, RANK_SENDING, Message
-from waypost.store import audit, lanes
+from waypost.store import audit, exclusion, lanes
 from waypost.store.base_queue import Ending, QueueEntry
 from waypost.store.outbox import Outbox
 from waypost.store.rows import message_of
@@ -11,6 +11,7 @@ from waypost.store.settling import AUTHENTICATION, pair_scope
 
 def begin_attempt(session: Session, message_id: str, owner: str, lease_until_ms: int, token: str) -> Message | None:
     """Take a message for an attempt, under a lease and a token of its own; None if it is not its turn."""
+    session.exclusive(exclusion.message(message_id))
     waiting = session.row("ready_message", id=message_id)
     if waiting is None:
         return None
@@ -43,6 +44,7 @@ def requeue(
     session: Session, message_id: str, attempt: int, entry: QueueEntry, answer_code: int, now_ms: int
 ) -> Message:
     """Let a message wait (again) that is still `sending` this attempt; return it as it is then."""
+    session.exclusive(exclusion.message(message_id))
     row = session.row(
         "back_to_queued",
         id=message_id,
@@ -67,6 +69,7 @@ def end_queued(
 ) -> tuple[Message, ...]:
     """End messages that still wait, enter the callback of each, and return them as they are then."""
     ended = []
+    session.exclusive(*(exclusion.message(ending.message_id) for ending in endings))
     for ending in endings:
         row = session.row("end_queued", id=ending.message_id, state=ending.state, rank=RANK_FAILED_HERE, now_ms=now_ms)
         if row is None:

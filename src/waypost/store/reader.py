@@ -8,7 +8,7 @@ from typing import TypeVar
 import apsw
 
 from waypost.store.connection import open_connection, unavailable
-from waypost.store.session import Session
+from waypost.store.sqlite_session import SqliteSession
 
 Result = TypeVar("Result")
 
@@ -18,10 +18,10 @@ class Reader:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._session: Session | None = None
+        self._session: SqliteSession | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-reader")
 
-    async def run(self, work: Callable[[Session], Result]) -> Result:
+    async def run(self, work: Callable[[SqliteSession], Result]) -> Result:
         """Run a read and return its result; raises `StoreUnavailable`."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, work)
 
@@ -30,10 +30,10 @@ class Reader:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 
-    def _read(self, work: Callable[[Session], Result]) -> Result:
+    def _read(self, work: Callable[[SqliteSession], Result]) -> Result:
         try:
             if self._session is None:
-                self._session = Session(open_connection(self._path, read_only=True))
+                self._session = SqliteSession(open_connection(self._path, read_only=True))
             return work(self._session)
         except apsw.Error as error:
             self._close()

@@ -6,7 +6,7 @@ import msgspec
 
 from waypost.clock import MESSAGE_ID_PREFIX
 from waypost.model import RANK_ACCEPTED, STATUS_RANK, Message, Reuse, State, StatusEvent
-from waypost.store import lanes
+from waypost.store import exclusion, lanes
 from waypost.store.outbox import Outbox
 from waypost.store.rows import message_of, parked_of, values_of
 from waypost.store.session import Session
@@ -74,6 +74,7 @@ def owner_of(session: Session, outbox: Outbox, event: StatusEvent) -> str | None
 
 def settle_pair(session: Session, outbox: Outbox, phone_number_id: str, recipient: str, opaque: str) -> None:
     """Bind parked reports of a pair to unknown messages with this opaque data, as long as exactly one fits."""
+    session.exclusive(exclusion.pair(phone_number_id, recipient))
     while True:
         reports = session.rows("settling_reports", phone_number_id=phone_number_id, recipient=recipient, opaque=opaque)
         if not reports:
@@ -160,12 +161,13 @@ def attach(session: Session, outbox: Outbox, message_id: str, event: StatusEvent
     Any status proves that Meta took the message: it ends doubt, keeps the key from being used again, and lifts the
     message to `accepted` at least. How far it moves beyond that is the lattice's business.
     """
+    session.exclusive(exclusion.message(message_id))
     values = values_of(event)
     if session.row("insert_status", message_id=message_id, received_at_ms=received_at_ms, **values) is None:
         return False
     state, rank = _reached_by(event.status)
     row = session.row("advance", id=message_id, state=state, rank=rank)
-    session.run("note_reported", phone_number_id=event.phone_number_id, message_id=message_id)
+    session.note("note_reported", phone_number_id=event.phone_number_id, message_id=message_id)
     session.run("leave_work", id=message_id)
     if row is not None:
         message, in_queue = message_of(row[:-1]), row[-1]

@@ -1,223 +1,22 @@
-"""The embedded journal: one SQLite file, one thread that writes it, one that reads."""
+"""The embedded journal: one SQLite file, one thread that writes it, two that read."""
 
 import asyncio
 from pathlib import Path
 
-import msgspec
-
-from waypost.model import (
-    Attempt,
-    AttemptOutcome,
-    AuditEntry,
-    Callback,
-    CallbackDraft,
-    Message,
-    Outcome,
-    State,
-    StatusRecord,
-)
-from waypost.store import audit, deliveries, judging, outbox_rows, purging, transactions
-from waypost.store.base import (
-    Accepted,
-    CallbackFilter,
-    CallbackPage,
-    DueEndpoint,
-    Judgement,
-    Page,
-    Replayed,
-    Store,
-    StoreUnavailable,
-    TenantRow,
-    WebhookEffect,
-    WebhookReceipt,
-)
-from waypost.store.base_queue import QueueEntry
+from waypost.store.base import StoreUnavailable
 from waypost.store.connection import MEMORY
 from waypost.store.database_file import backup_file, check_file, problems_of
-from waypost.store.rows import message_of, messages_of, status_record_of, tenant_of
-from waypost.store.session import Value
-from waypost.store.sqlite_engine import LAST_PROBE
-from waypost.store.sqlite_queue import SqliteQueue
+from waypost.store.journal import Journal
+from waypost.store.sqlite_engine import SqliteEngine
 
 Problems = list[str]  # named here, because inside the class `list` is the method
 
-_AFTER_EVERY_ID = "\U0010ffff"  # sorts behind whatever text an id can be
 
-# Where the messages of a state can be found without walking the journal.
-_WORK_OF_STATE: dict[str, str] = {State.SENDING: "lease", State.UNKNOWN: "unsettled"}
-
-
-class SqliteStore(SqliteQueue, Store):
+class SqliteStore(SqliteEngine, Journal):
     """The journal in a SQLite file (or in memory, for tests); fulfils `waypost.store.base.Store`.
 
     `draft` says which callback a status leads to (see `waypost.store.outbox.Outbox`); without it statuses lead to none.
     """
-
-    # --- writes ---
-
-    async def accept(self, message: Message, entry: QueueEntry | None = None) -> Accepted:
-        return await self._writer.run("accept_commit", lambda session: transactions.accept(session, message, entry))
-
-    async def record_outcome(self, outcome: Outcome, callback: CallbackDraft | None = None) -> Message:
-        return await self._writer.run(
-            "outcome_commit", lambda session: transactions.record_outcome(session, self._outbox, outcome, callback)
-        )
-
-    async def expire_leases(self, now_ms: int, *, all_owners: bool) -> tuple[Message, ...]:
-        return await self._writer.run(
-            "expiry_commit", lambda session: transactions.expire_leases(session, self._outbox, now_ms, all_owners)
-        )
-
-    async def record_webhook(self, receipt: WebhookReceipt) -> WebhookEffect:
-        return await self._writer.run(
-            "webhook_commit", lambda session: transactions.record_webhook(session, self._outbox, receipt)
-        )
-
-    async def judgeable(self, *, minutes: int, given_up_before_ms: int, limit: int) -> tuple[Message, ...]:
-        return await self._walk(lambda session: judging.judgeable(session, minutes, given_up_before_ms, limit))
-
-    async def fail_unknown(self, judgements: tuple[Judgement, ...], *, now_ms: int) -> tuple[Message, ...]:
-        return await self._writer.run(
-            "judge_commit", lambda session: judging.fail_unknown(session, self._outbox, judgements, now_ms)
-        )
-
-    async def save_tenants(self, rows: tuple[TenantRow, ...]) -> None:
-        await self._writer.run("tenants_commit", lambda session: transactions.save_tenants(session, rows))
-
-    async def purge(
-        self, *, bodies_before_ms: int, webhooks_before_ms: int, messages_before_ms: int, now_ms: int
-    ) -> int:
-        return await self._writer.run(
-            "purge_commit",
-            lambda session: purging.purge(session, bodies_before_ms, webhooks_before_ms, messages_before_ms, now_ms),
-        )
-
-    async def ping(self) -> None:
-        now = str(self._clock.now_ms())
-        await self._writer.run("ping_commit", lambda session: session.run("write_mark", name=LAST_PROBE, value=now))
-
-    # --- the outbox ---
-
-    async def due_endpoints(self) -> tuple[DueEndpoint, ...]:
-        return await self._read(deliveries.due_endpoints)
-
-    async def next_due(self, endpoint: str) -> int | None:
-        return await self._read(lambda session: deliveries.next_due(session, endpoint))
-
-    async def claim_callbacks(
-        self, endpoint: str, *, now_ms: int, lease_until_ms: int, limit: int, order_wait_ms: int
-    ) -> tuple[Callback, ...]:
-        return await self._writer.run(
-            "claim_commit",
-            lambda session: deliveries.claim(session, endpoint, now_ms, lease_until_ms, limit, order_wait_ms),
-        )
-
-    async def record_attempts(self, outcomes: tuple[AttemptOutcome, ...]) -> None:
-        await self._writer.run(
-            "attempts_commit",
-            lambda session: deliveries.record_attempts(session, outcomes, self._clock.now_ms()),
-        )
-
-    async def abandon_callbacks(self, endpoint: str, *, created_before_ms: int, now_ms: int, limit: int) -> int:
-        return await self._writer.run(
-            "abandon_commit",
-            lambda session: deliveries.abandon(session, endpoint, created_before_ms, now_ms, limit),
-        )
-
-    async def replay_callbacks(
-        self, wanted: CallbackFilter, *, now_ms: int, limit: int, cursor: str | None, audit_id: str
-    ) -> Replayed:
-        # Looked up beside the writer, which decides once more: a search may be long, and nobody should wait for it.
-        found = await self._walk(lambda session: outbox_rows.ids(session, wanted, now_ms, limit, cursor))
-        if not found:
-            return Replayed(endpoints=(), next_cursor=None)
-        endpoints = await self._writer.run(
-            "replay_commit", lambda session: deliveries.revive(session, wanted, found, now_ms, audit_id)
-        )
-        return Replayed(endpoints=endpoints, next_cursor=found[-1])
-
-    async def begin_audit(self, *, who: str, action: str, selection: str) -> str:
-        made = AuditEntry(
-            id=self._clock.uuid7_hex(), at_ms=self._clock.now_ms(), who=who, action=action, selection=selection
-        )
-        await self._writer.run("audit_commit", lambda session: audit.begin(session, made))
-        return made.id
-
-    async def audit(self, *, limit: int) -> tuple[AuditEntry, ...]:
-        return tuple(map(audit.entry_of, await self._rows("audit", limit=limit)))
-
-    async def callbacks(self, *wanted: CallbackFilter, limit: int, cursor: str | None) -> CallbackPage:
-        return await self._walk(lambda session: outbox_rows.page_of_any(session, wanted, limit, cursor))
-
-    async def count_callbacks(self, wanted: CallbackFilter) -> int:
-        return await self._walk(lambda session: outbox_rows.count(session, wanted))
-
-    async def count_due_callbacks(self) -> int:
-        ((number,),) = await self._walk(lambda session: session.rows("count_due_callbacks"))
-        return msgspec.convert(number, int)
-
-    async def attempts(self, callback_id: str) -> tuple[Attempt, ...]:
-        return tuple(map(outbox_rows.attempt_of, await self._rows("attempts", callback_id=callback_id)))
-
-    async def callbacks_of(self, message_id: str) -> tuple[Callback, ...]:
-        return tuple(map(outbox_rows.callback_of, await self._rows("callbacks_of", message_id=message_id)))
-
-    # --- reads ---
-
-    async def find_by_key(self, account: str, key: str, now_ms: int) -> Message | None:
-        rows = await self._rows("current_holder_of_key", key=key, account=account, now_ms=now_ms)
-        return message_of(rows[0]) if rows else None
-
-    async def find(self, any_id: str) -> Message | None:
-        rows = await self._rows("find", any_id=any_id, key=_cus_key(any_id))
-        return message_of(rows[0]) if rows else None
-
-    async def resolve_meta_id(self, account: str, phone_number_id: str, any_id: str) -> str | None:
-        within = {"account": account, "phone_number_id": phone_number_id, "any_id": any_id}
-        rows = await self._rows("meta_id_within", **within) or await self._rows(
-            "meta_id_of", key=_cus_key(any_id), **within
-        )
-        return str(rows[0][0]) if rows else None
-
-    async def wire_ids(self, account: str, phone_number_id: str, meta_ids: tuple[str, ...]) -> dict[str, str]:
-        rows = await self._rows(
-            "wire_ids",
-            account=account,
-            phone_number_id=phone_number_id,
-            meta_ids=msgspec.json.encode(meta_ids).decode(),
-        )
-        return dict(msgspec.convert(rows, list[tuple[str, str]]))
-
-    async def statuses(self, message_id: str) -> tuple[StatusRecord, ...]:
-        return tuple(map(status_record_of, await self._rows("statuses", message_id=message_id)))
-
-    async def count_by_state(self) -> dict[str, int]:
-        counted = msgspec.convert(await self._rows("count_work"), tuple[tuple[str, int], ...])
-        # The others are few; these can be a million, so that counting them takes a moment.
-        ((queued,),) = await self._walk(lambda session: session.rows("count_queued"))
-        return {"lease": 0, "unsettled": 0} | dict(counted) | {"queued": msgspec.convert(queued, int)}
-
-    async def count_unsettled(self) -> int:
-        counted = msgspec.convert(await self._rows("count_work"), tuple[tuple[str, int], ...])
-        return dict(counted).get("unsettled", 0)
-
-    async def tenants(self) -> tuple[TenantRow, ...]:
-        return tuple(map(tenant_of, await self._rows("tenants")))
-
-    async def list(self, *, state: str | None, limit: int, cursor: str | None) -> Page:
-        where: dict[str, Value] = {"before": _AFTER_EVERY_ID if cursor is None else cursor, "limit": limit + 1}
-        if state is None:
-            rows = await self._rows("newest", **where)
-        elif state == State.QUEUED:
-            rows = await self._rows("newest_queued", **where)
-        elif kind := _WORK_OF_STATE.get(state):
-            rows = await self._rows("newest_in_work", kind=kind, state=state, **where)
-        else:
-            rows = await self._walk(lambda session: session.rows("newest_of_state", state=state, **where))
-        messages = messages_of(rows[:limit])
-        return Page(messages=messages, next_cursor=messages[-1].id if len(rows) > limit else None)
-
-    # --- upkeep ---
 
     async def backup(self, target: Path) -> None:
         """Write a consistent copy to a new file while everything goes on; raises `StoreUnavailable`."""
@@ -228,10 +27,5 @@ class SqliteStore(SqliteQueue, Store):
     async def check(self) -> Problems:
         """Return what is wrong with the journal, a line each; empty if nothing is."""
         if self._path == MEMORY:
-            return await self._read(lambda session: problems_of(session.connection))
+            return await self._writer.run(None, lambda session: problems_of(session.connection))
         return await asyncio.to_thread(check_file, self._path)
-
-
-def _cus_key(cus_message_id: str) -> str:
-    """Name the key under which a message with this `cus_message_id` is held (see `Message.key`)."""
-    return f"cus:{cus_message_id}"

@@ -1,32 +1,33 @@
 """What an embedded journal runs on: one SQLite file, one thread that writes it, two that read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from waypost.clock import Clock
 from waypost.store.base import StoreUnavailable
 from waypost.store.connection import MEMORY
-from waypost.store.outbox import Draft, Outbox
+from waypost.store.effects import Effects
+from waypost.store.engine import Engine
+from waypost.store.journal import LAST_PROBE
+from waypost.store.outbox import Draft
 from waypost.store.reader import Reader
 from waypost.store.schema import upgrade
-from waypost.store.session import Row, Session, Value
-from waypost.store.writer import Effects, GroupWriter
+from waypost.store.session import Session
+from waypost.store.sqlite_session import SqliteSession
+from waypost.store.writer import GroupWriter
 
 Result = TypeVar("Result")
 
-LAST_PROBE = "last_probe"
 
-
-class SqliteEngine:
+class SqliteEngine(Engine):
     """Opens and closes the file, and runs transactions and reads on it."""
 
     def __init__(
         self, path: str | Path, clock: Clock, *, effects: Effects | None = None, draft: Draft | None = None
     ) -> None:
+        super().__init__(clock, draft)
         self._path = str(path)
-        self._clock = clock
-        self._outbox = Outbox(clock, draft)
         self._writer = GroupWriter(self._path, effects)
         self._reader: Reader | None = None
         self._walker: Reader | None = None  # for lists that may be long in coming: no look-up waits for them
@@ -57,16 +58,16 @@ class SqliteEngine:
                 await reader.stop()
         await self._writer.stop()  # last, because the last one to leave folds the log into the file
 
-    async def _rows(self, query: str, **values: Value) -> Sequence[Row]:
-        return await self._read(lambda session: session.rows(query, **values))
+    async def _write(self, effect: str, work: Callable[[Session], Result]) -> Result:
+        return await self._writer.run(effect, work)
 
     async def _read(self, work: Callable[[Session], Result]) -> Result:
         return await self._beside_the_writer(self._reader, work)
 
     async def _walk(self, work: Callable[[Session], Result]) -> Result:
-        return await self._beside_the_writer(self._walker, work)
+        return await self._beside_the_writer(self._walker, lambda session: session.at_one_moment(work))
 
-    async def _beside_the_writer(self, reader: Reader | None, work: Callable[[Session], Result]) -> Result:
+    async def _beside_the_writer(self, reader: Reader | None, work: Callable[[SqliteSession], Result]) -> Result:
         if reader is None:  # in memory there is but one connection; a store that isn't open says so there
             return await self._writer.run(None, work)
         return await reader.run(work)

@@ -1,7 +1,7 @@
 """What each write of the journal does, inside a transaction that somebody else commits."""
 
 from waypost.model import RANK_UNKNOWN, CallbackDraft, Message, Outcome, Reuse, State
-from waypost.store import judging, lanes
+from waypost.store import exclusion, judging, lanes
 from waypost.store.base import Accepted, TenantRow, WebhookEffect, WebhookReceipt
 from waypost.store.base_queue import QueueEntry
 from waypost.store.outbox import Outbox
@@ -25,6 +25,7 @@ def accept(session: Session, message: Message, entry: QueueEntry | None) -> Acce
     """Journal a message and its lease, or its place in the queue; or return the earlier row that holds its key."""
     if (message.state == State.QUEUED) != (entry is not None):
         raise ValueError(f"message {message.id} is {message.state}: an entry in the queue is for one that waits")
+    session.exclusive(exclusion.key(message.account, message.key))
     values = values_of(message)
     if session.row("take_key", **values) is None:
         row = session.row("holder_of_key", key=message.key, account=message.account)
@@ -42,6 +43,10 @@ def accept(session: Session, message: Message, entry: QueueEntry | None) -> Acce
 
 def record_outcome(session: Session, outbox: Outbox, outcome: Outcome, callback: CallbackDraft | None) -> Message:
     """Write what an attempt came to, enter its callback if that moved the message, and return the row as it is then."""
+    named = [exclusion.message(outcome.message_id)]
+    if outcome.meta_message_id is not None:
+        named.append(exclusion.meta_id(outcome.phone_number_id, outcome.meta_message_id))
+    session.exclusive(*named)
     if callback is None:
         return _record_outcome(session, outbox, outcome)
     before = _row(session, outcome.message_id)
@@ -90,6 +95,9 @@ def expire_leases(session: Session, outbox: Outbox, now_ms: int, all_owners: boo
     ended: list[Message] = []
     for row in session.rows("ended_leases", until_ms=until_ms):
         message_id = str(row[0])
+        session.exclusive(exclusion.message(message_id))
+        if session.row("lease_has_ended", id=message_id, until_ms=until_ms) is None:
+            continue  # its outcome came meanwhile
         session.run("leave_work", id=message_id)
         lanes.leave(session, message_id)
         session.run("advance", id=message_id, state=State.UNKNOWN, rank=RANK_UNKNOWN)
@@ -106,8 +114,9 @@ def expire_leases(session: Session, outbox: Outbox, now_ms: int, all_owners: boo
 
 def record_webhook(session: Session, outbox: Outbox, receipt: WebhookReceipt) -> WebhookEffect:
     """Journal one POST of Meta's, each of its statuses, and the callbacks for what else is in it."""
-    session.run("insert_webhook", id=receipt.id, received_at_ms=receipt.received_at_ms, raw=receipt.raw)
+    session.run("insert_webhook", id=receipt.id, received_at_ms=receipt.received_at_ms, body=receipt.raw)
     judging.note_receiving(session, receipt.phones, receipt.received_at_ms)
+    session.exclusive(*(exclusion.meta_id(event.phone_number_id, event.meta_message_id) for event in receipt.statuses))
     counts = {"recorded": 0, "repeated": 0, "parked": 0}
     for event in receipt.statuses:
         message_id = owner_of(session, outbox, event)

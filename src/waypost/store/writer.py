@@ -5,14 +5,15 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
 
 from waypost.store.base import StoreUnavailable
 from waypost.store.connection import MEMORY, concerns_one_row, open_connection, unavailable
-from waypost.store.session import Session
+from waypost.store.effects import Effects
+from waypost.store.sqlite_session import SqliteSession
 
 Result = TypeVar("Result")
 
@@ -21,18 +22,11 @@ BATCH_LIMIT = (
 )
 
 
-class Effects(Protocol):
-    """A hook of the fault tests: it may raise an engine's error or end the process at a named effect."""
-
-    def before(self, name: str) -> None:
-        """Hear of an effect: `accept_commit` just before that commit, `after:accept_commit` just behind it."""
-
-
 class Pending(msgspec.Struct, frozen=True):
     """An operation that waits for its transaction, and the future of the one who asked."""
 
     effect: str | None
-    work: Callable[[Session], Any]  # each operation has its own result; `GroupWriter.run` gives it back typed
+    work: Callable[[SqliteSession], Any]  # each operation has its own result; `GroupWriter.run` gives it back typed
     future: asyncio.Future[Any]
 
 
@@ -57,16 +51,16 @@ class GroupWriter:
         self._inbox: queue.SimpleQueue[list[Pending] | None] = queue.SimpleQueue()
         self._gathering: list[Pending] = []
         self._thread: threading.Thread | None = None
-        self._session: Session | None = None
+        self._session: SqliteSession | None = None
 
     async def start(self, prepare: Callable[[apsw.Connection], object]) -> None:
         """Open (create) the file, prepare it and begin to write; raises `StoreUnavailable`."""
         connection = await asyncio.to_thread(self._open, prepare)
-        self._session = Session(connection)
+        self._session = SqliteSession(connection)
         self._thread = threading.Thread(target=self._write_until_stopped, name="journal-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, effect: str | None, work: Callable[[Session], Result]) -> Result:
+    async def run(self, effect: str | None, work: Callable[[SqliteSession], Result]) -> Result:
         """Run an operation in the next transaction and return its result once that is durable.
 
         The effect names the commit for `Effects`; an operation that writes nothing has none.
@@ -140,7 +134,7 @@ class GroupWriter:
 
     def _commit(self, batch: list[Pending]) -> list[Done]:
         if self._session is None:
-            self._session = Session(open_connection(self._path))
+            self._session = SqliteSession(open_connection(self._path))
         session = self._session
         session.connection.execute("BEGIN IMMEDIATE")
         try:
@@ -175,7 +169,7 @@ class GroupWriter:
         connection.close(True)  # rolls back
 
 
-def _alone(session: Session, pending: Pending) -> Done:
+def _alone(session: SqliteSession, pending: Pending) -> Done:
     """Run one operation so that its failure undoes nothing but itself."""
     session.connection.execute("SAVEPOINT one")
     try:

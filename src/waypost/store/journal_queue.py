@@ -1,4 +1,4 @@
-"""The queue in the embedded journal."""
+"""The queue in the journal."""
 
 from waypost.model import Message
 from waypost.store import attempts, lanes, pausing, queue_rows, queueing
@@ -15,45 +15,43 @@ from waypost.store.base_queue import (
     Waiting,
     WaitingPage,
 )
-from waypost.store.sqlite_engine import SqliteEngine
+from waypost.store.engine import Engine
 
 
-class SqliteQueue(SqliteEngine, QueueStore):
-    """What a SQLite journal does with messages that wait; fulfils `waypost.store.base_queue.QueueStore`."""
+class JournalQueue(Engine, QueueStore):
+    """What a journal does with messages that wait; fulfils `waypost.store.base_queue.QueueStore`."""
 
     async def begin_attempt(self, message_id: str, *, owner: str, lease_until_ms: int, token: str) -> Message | None:
-        return await self._writer.run(
+        return await self._write(
             "begin_commit",
             lambda session: queueing.begin_attempt(session, message_id, owner, lease_until_ms, token),
         )
 
     async def defer_queued(self, message_id: str, *, due_at_ms: int, reason: str | None) -> bool:
-        return await self._writer.run(
-            "defer_commit", lambda session: lanes.defer(session, message_id, due_at_ms, reason)
-        )
+        return await self._write("defer_commit", lambda session: lanes.defer(session, message_id, due_at_ms, reason))
 
     async def bring_back(self, now_ms: int, limit: int) -> tuple[Waiting, ...]:
         if not await self._read(lambda session: session.rows("due_aside", now_ms=now_ms, limit=1)):
             return ()
-        return await self._writer.run("return_commit", lambda session: lanes.bring_back(session, now_ms, limit))
+        return await self._write("return_commit", lambda session: lanes.bring_back(session, now_ms, limit))
 
     async def requeue(
         self, message_id: str, attempt: int, entry: QueueEntry, *, answer_code: int = 0, now_ms: int
     ) -> Message:
-        return await self._writer.run(
+        return await self._write(
             "requeue_commit",
             lambda session: queueing.requeue(session, message_id, attempt, entry, answer_code, now_ms),
         )
 
     async def resend(self, message_id: str, attempt: int, entry: QueueEntry, *, now_ms: int) -> Message | None:
-        return await self._writer.run(
+        return await self._write(
             "resend_commit", lambda session: attempts.resend(session, message_id, attempt, entry, now_ms)
         )
 
     async def end_queued(
         self, endings: tuple[Ending, ...], *, now_ms: int, audit_id: str | None = None
     ) -> tuple[Message, ...]:
-        return await self._writer.run(
+        return await self._write(
             "ending_commit", lambda session: queueing.end_queued(session, self._outbox, endings, now_ms, audit_id)
         )
 
@@ -89,7 +87,7 @@ class SqliteQueue(SqliteEngine, QueueStore):
     # --- slots and pauses ---
 
     async def lease_slots(self, phone_number_id: str, *, interval_us: int, count: int, now_us: int) -> int:
-        return await self._writer.run(
+        return await self._write(
             "slots_commit", lambda session: pausing.lease_slots(session, phone_number_id, interval_us, count, now_us)
         )
 
@@ -97,7 +95,7 @@ class SqliteQueue(SqliteEngine, QueueStore):
         return await self._read(pausing.pauses)
 
     async def save_pause(self, pause: Pause) -> None:
-        await self._writer.run("pause_commit", lambda session: pausing.save(session, pause))
+        await self._write("pause_commit", lambda session: pausing.save(session, pause))
 
     async def lift_pause(self, kind: PauseKind, key: str, *, by: PausedBy | None = None) -> bool:
-        return await self._writer.run("pause_commit", lambda session: pausing.lift(session, kind, key, by))
+        return await self._write("pause_commit", lambda session: pausing.lift(session, kind, key, by))

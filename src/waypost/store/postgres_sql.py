@@ -1,0 +1,82 @@
+"""The named statements as PostgreSQL takes them: `:name` becomes a numbered, typed parameter."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from waypost.store.named_sql import parse, queries
+from waypost.store.session import Value
+
+_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+_RETURNING = re.compile(r"\bRETURNING\b")
+
+# PostgreSQL has to know what a parameter is. A name means the same in every statement: times are whole numbers, and so
+# are these; `body` is bytes; everything else is text.
+_WHOLE_NUMBERS = frozenset(
+    {
+        "affected",
+        "aside",
+        "answer_code",
+        "attempt",
+        "before_minute",
+        "enabled",
+        "http_status",
+        "kept",
+        "later",
+        "limit",
+        "minute",
+        "number",
+        "priority",
+        "rank",
+        "settled",
+        "tries",
+    }
+)
+
+
+class Statement:
+    """One statement: its text, the names of its parameters in their order, and whether it gives rows."""
+
+    def __init__(self, name: str, sql: str) -> None:
+        self.name = name
+        self.parameters = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
+        numbers = {parameter: number for number, parameter in enumerate(self.parameters, 1)}
+        self.text = _PARAMETER.sub(lambda found: f"${numbers[found[1]]}::{_type_of(found[1])}", sql.rstrip("; \n"))
+        is_query = self.text.startswith(("SELECT", "WITH"))
+        self.gives_rows = is_query or _RETURNING.search(self.text) is not None
+        tag = f"${len(self.parameters) + 1}::bigint"
+        # For running it with several sets of values at once: behind each row stands whose it is.
+        self.tagged = f"SELECT asked.*, {tag} FROM ({self.text}) AS asked" if is_query else f"{self.text}, {tag}"  # noqa: S608 - our own words
+
+    def arguments(self, values: Mapping[str, Value]) -> tuple[Value, ...]:
+        """Return the values in the order of the parameters; what the statement doesn't name is left out."""
+        return tuple([values[parameter] for parameter in self.parameters])
+
+
+@cache
+def statements() -> dict[str, Statement]:
+    """Return every statement by its name; where PostgreSQL needs a text of its own, that one."""
+    own = parse(files("waypost.store").joinpath("queries_postgres.sql").read_text("utf-8"))
+    return {name: Statement(name, sql) for name, sql in (queries() | own).items()}
+
+
+@cache
+def put_together(sql: str) -> Statement:
+    """Return a query that was put together; there are only as many as there are sorts of questions."""
+    for words, own in _OWN_WORDS:
+        sql = sql.replace(words, own)
+    return Statement("select", sql)
+
+
+# What queries that are put together say in the other engine's words: the order of a join is only asked for there.
+_OWN_WORDS = (
+    ("(SELECT value FROM json_each(:ids))", "(SELECT json_array_elements_text(:ids::json))"),
+    ("CROSS JOIN callback ON", "JOIN callback ON"),
+)
+
+
+def _type_of(parameter: str) -> str:
+    if parameter.endswith(("_ms", "_us")) or parameter in _WHOLE_NUMBERS:
+        return "bigint"
+    return "bytea" if parameter == "body" else "text"
