@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from tests.engine import engine_settings
 from tests.shiftable_clock import WAIT_S as WAIT_S
 from tests.shiftable_clock import ShiftableClock as ShiftableClock
 from waypost import telemetry
@@ -204,6 +205,7 @@ def settings_for(folder: Path, simulator_url: str, **changes: Any) -> Settings:
         "meta_base_url": simulator_url,
         "admin_token": ADMIN_TOKEN,
         "meta_verify_token": VERIFY_TOKEN,
+        **engine_settings(folder),
         **changes,
     }
     return Settings(**values)

@@ -30,7 +30,7 @@ def idle_queue(store: Store, clock: Clock) -> tuple[Sending, QueueMetrics]:
         SendLimits(connect_s=1, read_s=1, in_flight=1),
         GateLimits(answer_within_s=1, waiting=1, waiting_of_application=1),
     )
-    outbox = Outbox(registry, lambda _: None)
+    outbox = Outbox(registry)
     parts = sending(store, registry, outbox, None, clock, limits)  # type: ignore[arg-type]  # nothing is sent
     view = QueueView(store, registry, parts, clock, limit=1)
     return parts, QueueMetrics(view, registry, parts, clock, limit=1)

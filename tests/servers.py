@@ -80,8 +80,12 @@ class Postgres:
 
     async def remove(self) -> None:
         """Stop the server and erase its folder."""
-        await self.kill()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(self.end)
+
+    def end(self) -> None:
+        """Stop the server and erase its folder, where no event loop runs any more."""
+        _kill(self._process, signal.SIGQUIT)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
@@ -143,8 +147,12 @@ class Nats:
 
     async def remove(self) -> None:
         """End the server and erase its folder."""
-        await self.kill()
-        await asyncio.to_thread(shutil.rmtree, self.storage, ignore_errors=True)
+        await asyncio.to_thread(self.end)
+
+    def end(self) -> None:
+        """End the server and erase its folder, where no event loop runs any more."""
+        _kill(self._process, signal.SIGKILL)
+        shutil.rmtree(self.storage, ignore_errors=True)
         (self.storage.parent / f"{self.storage.name}.log").unlink(missing_ok=True)
 
 
@@ -154,6 +162,12 @@ def nats_cluster(size: int = 3) -> list[Nats]:
     return [
         Nats(f"node{number}", [other for other in ports if other != port], port) for number, port in enumerate(ports)
     ]
+
+
+def _kill(process: "subprocess.Popen[bytes] | None", how: signal.Signals) -> None:
+    if process is not None and process.poll() is None:
+        process.send_signal(how)
+        process.wait(START_S)
 
 
 def _run(command: list[str]) -> None:

@@ -93,25 +93,31 @@ class DataDir:
         return None
 
     def secret(self, name: str) -> tuple[str, bool]:
-        """Return the secret kept under a name, and whether it was made just now; only for the owner of the folder.
+        """Return the secret kept under a name, and whether it was made just now.
 
-        It is written aside and moved into place, so that a crash leaves a whole one or none.
+        It is written aside and given its name at last, so that a crash leaves a whole one or none, and processes
+        that start together get the same.
         """
         file = self.path / name
         try:
             if file.exists():
-                kept = file.read_text("ascii").strip()
-                if not kept:
-                    raise DataDirUnusable(f"{file} is empty; restore it from a backup, or remove it to get a new one")
-                return kept, False
+                return _kept(file), False
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             made = secrets.token_urlsafe(_SECRET_BYTES)
-            aside = self.path / f".{name}.new"
+            aside = self.path / f".{name}.{os.getpid()}.new"
             aside.unlink(missing_ok=True)
             with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
                 handle.write(made + "\n")
                 handle.flush()
                 os.fsync(handle.fileno())
-            aside.rename(file)
+            try:
+                file.hardlink_to(aside)
+            except FileExistsError:
+                return _kept(file), False
+            except OSError:  # a file system without hard links
+                aside.rename(file)
+            finally:
+                aside.unlink(missing_ok=True)
         except (OSError, UnicodeDecodeError) as error:
             raise DataDirUnusable(f"cannot read or write {file}: {error}; see to its permissions") from None
         return made, True
@@ -138,3 +144,10 @@ class DataDir:
             return msgspec.json.decode((self.path / _LOCK).read_bytes(), type=Owner)
         except (OSError, msgspec.DecodeError):
             return None
+
+
+def _kept(file: Path) -> str:
+    kept = file.read_text("ascii").strip()
+    if not kept:
+        raise DataDirUnusable(f"{file} is empty; restore it from a backup, or remove it to get a new one")
+    return kept

@@ -2,66 +2,67 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+import socket
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from waypost import settings as settings_module
+from waypost import engines
 from waypost.clock import Clock
 from waypost.data_dir import DataDir
 from waypost.gateway.attempt import SendLimits
 from waypost.gateway.checkup import Checkup, Finding
 from waypost.gateway.deliver import Deliverer
 from waypost.gateway.endpoints import PushLimits
-from waypost.gateway.events import EventIntake
 from waypost.gateway.gate import GateLimits
 from waypost.gateway.judge import Judge
+from waypost.gateway.neighbours import Neighbours
 from waypost.gateway.outbox import Outbox
 from waypost.gateway.pauses import lift_for
-from waypost.gateway.queue_orders import QueueOrders
-from waypost.gateway.queue_view import QueueView
 from waypost.gateway.registry import Change, Registry
 from waypost.gateway.sending import Sending, SendingLimits, sending
+from waypost.gateway.shares import SharedQueues
 from waypost.gateway.upkeep import Retention, Upkeep
 from waypost.gateway.vault import Vault
 from waypost.meta.client import MetaClient
 from waypost.model import CallbackDraft, Message, StatusEvent
 from waypost.net.safe_http import SafeHttp
-from waypost.queue.embedded import Bell
-from waypost.settings import Settings
+from waypost.queue.base import Queue, Ring
+from waypost.settings import Settings, database_path, is_shared
+from waypost.site import Inside, Site
 from waypost.store.base import Store, StoreUnavailable
 from waypost.store.database_file import schema_version
 from waypost.store.effects import Effects
 from waypost.store.schema import newest_version
 from waypost.store.sqlite import SqliteStore
-from waypost.telemetry import Metrics
-from waypost.web import mt
-from waypost.web.admin import AdminApi
-from waypost.web.admin_callbacks import CallbackAdmin
-from waypost.web.admin_queue import QueueAdmin
-from waypost.web.app import Application
-from waypost.web.callback_query import CallbackQueryEndpoint
-from waypost.web.customer_api import CustomerApi, Endpoint
-from waypost.web.description import Description
-from waypost.web.health import Health
-from waypost.web.meta_webhook import MetaWebhook
-from waypost.web.queue_metrics import QueueMetrics
 from waypost.web.server import HttpServer
-from waypost.web.token import Guard
 
 log = structlog.get_logger("waypost.service")
 
 _STOP_MARGIN_S = 5
+_LINGER_S = 0.3  # a balancer that knows of other processes may just be sending something here
+
+
+class Role(StrEnum):
+    """What a process does; several of each may share a journal that is a server's."""
+
+    ALL = "all"
+    WEB = "web"  # takes requests and Meta's webhooks
+    WORKER = "worker"  # sends what waits, pushes callbacks, does the upkeep
 
 
 class Service:
     """One gateway process: `start`, then `stop`; the tokens that the settings left open are known after `start`."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None, *, effects: Effects | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, *, role: Role = Role.ALL, effects: Effects | None = None
+    ) -> None:
         """`effects` lets a fault test break the journal's commits; there are none in production."""
         self.settings = settings
+        self.role = role
         self._effects = effects
         self.clock = clock or Clock()
         self.admin_token = settings.admin_token
@@ -69,21 +70,21 @@ class Service:
         self.made_admin_token = False
         self.url = ""
         self._folder = DataDir(Path(settings.data_dir))
-        self._bell = Bell()
+        self._queue: Queue = engines.doorbell(settings, self.clock, takes=role != Role.WEB)
         self._owned: list[DataDir] = []
         self._running = contextlib.AsyncExitStack()
 
-    async def start(self, host: str, port: int) -> str:
-        """Start everything and return the gateway's base URL.
+    async def start(self, host: str, port: int, listener: socket.socket | None = None) -> str:
+        """Start everything and return the gateway's base URL; a listener that is given is served instead of an address.
 
         Order: own the data folder, open the journal and recover what a crash left, load the tenants, then listen. If a
         step fails, what was started is stopped again. Raises `DataDirBusy`, `DataDirUnusable`, `StoreUnavailable`,
         `SealBroken`, `AddressUnusable`.
         """
         async with contextlib.AsyncExitStack() as running:
-            self.url = await self._start(running, host, port)
+            self.url = await self._start(running, host, port, listener)
             self._running = running.pop_all()
-        log.info("started", url=self.url)
+        log.info("started", url=self.url, role=self.role)
         return self.url
 
     async def stop(self) -> None:
@@ -91,57 +92,87 @@ class Service:
         await self._running.aclose()
         log.info("stopped")
 
-    async def _start(self, running: contextlib.AsyncExitStack, host: str, port: int) -> str:
+    async def _start(
+        self, running: contextlib.AsyncExitStack, host: str, port: int, listener: socket.socket | None
+    ) -> str:
         store, registry = await self.open_journal(running)
         await registry.load()
+        await self._queue.start()
+        running.push_async_callback(self._queue.close)
         deliverer = await self._deliverer(running, store, registry)
         upkeep = self._upkeep(store)
-        await upkeep.recover()
+        if not is_shared(self.settings):
+            await upkeep.recover()
         self._take_tokens()
 
         meta = self.meta_client()
         await meta.start()
         running.push_async_callback(meta.close)
         parts = sending(store, registry, self._outbox, meta, self.clock, self._sending_limits())
+        neighbours = self._neighbours(store, registry, parts, deliverer)
         await parts.load()
-        judge = Judge(store, self.clock, self._outbox, parts.resender, self.settings.settle_within)
 
-        self._run(running, upkeep.run(), "upkeep")
-        self._run(running, deliverer.run(), "deliverer")
-        self._run(running, judge.run(), "judge")
         self._run(running, parts.dispatcher.run(), "dispatcher")
-        server = HttpServer(
-            self._application(registry, store, meta, parts, deliverer), drain_s=self._longest_request_s()
-        )
-        url = server.start(host, port)
+        if neighbours is not None:
+            self._run(running, neighbours.run(), "neighbours")
+        if self.role != Role.WEB:
+            judge = Judge(store, self.clock, self._outbox, parts.resender, self.settings.settle_within)
+            self._run(running, upkeep.run(), "upkeep")
+            self._run(running, deliverer.run(), "deliverer")
+            self._run(running, judge.run(), "judge")
+            self._run(running, self._answer_rings(deliverer, parts), "doorbell")
+        site = Site(Inside(store, registry, self._outbox, meta, parts, deliverer), self.settings, self.clock)
+        is_worker = self.role == Role.WORKER
+        app = site.health_alone() if is_worker else site.whole(self.admin_token, self.verify_token)
+        server = HttpServer(app, drain_s=self._longest_request_s(), linger_s=_LINGER_S if neighbours else 0.0)
+        url = server.start(host, port, listener)
         running.push_async_callback(server.stop)
         for folder in self._owned:
             folder.announce(url)
         return url
 
-    async def open_journal(self, running: contextlib.AsyncExitStack) -> tuple[SqliteStore, Registry]:
+    async def _answer_rings(self, deliverer: Deliverer, parts: Sending) -> None:
+        while True:
+            for ring in await self._queue.take():
+                if ring.kind == "callbacks":
+                    deliverer.ring((ring.name,))
+                else:
+                    parts.dispatcher.ring(ring.name)
+
+    def _neighbours(self, store: Store, registry: Registry, parts: Sending, deliverer: Deliverer) -> Neighbours | None:
+        """Return what keeps this process in step with others; None where there can be none."""
+        if not is_shared(self.settings):
+            return None
+        neighbours = Neighbours(store, registry, self._queue, parts, self.clock)
+        sends = self.role != Role.WEB
+        parts.dispatcher.shared_by(SharedQueues(store, self._queue, neighbours.owner_of, self.clock, sends=sends))
+        neighbours.deliver_with(deliverer)
+        registry.tell(neighbours.changed)
+        parts.pauses.tell(neighbours.changed)
+        return neighbours
+
+    async def open_journal(self, running: contextlib.AsyncExitStack) -> tuple[engines.AnyStore, Registry]:
         """Own the data folder, open the journal in it, and return it with the registry of tenants, not loaded yet."""
-        for folder in self._folder.with_that_of(settings_module.database_path(self.settings)):
+        for folder in engines.folders_to_own(self.settings):
             await folder.lock()
             running.callback(folder.release)
             self._owned.append(folder)
         secret_key = self.settings.secret_key or self._folder.secret("secret-key")[0]
-        store = SqliteStore(
-            settings_module.database_path(self.settings),
-            self.clock,
-            effects=self._effects,
-            draft=self._draft,
-        )
+        store = engines.journal(self.settings, self.clock, effects=self._effects, draft=self._draft, entered=self._ring)
         await store.open()
         running.push_async_callback(store.close)
         registry = Registry(store, Vault(secret_key), self.clock)
-        self._outbox = Outbox(registry, self._bell.ring)
+        self._outbox = Outbox(registry)
         return store, registry
+
+    def _ring(self, endpoints: Iterable[str]) -> None:
+        for endpoint in endpoints:
+            self._queue.put(Ring(kind="callbacks", name=endpoint))
 
     def _draft(self, message: Message, event: StatusEvent) -> CallbackDraft | None:
         return self._outbox.draft(message, event)  # which is built after the store, from the tenants in it
 
-    async def _deliverer(self, running: contextlib.AsyncExitStack, store: SqliteStore, registry: Registry) -> Deliverer:
+    async def _deliverer(self, running: contextlib.AsyncExitStack, store: Store, registry: Registry) -> Deliverer:
         http = SafeHttp(
             self.clock,
             timeout_s=self.settings.callback_timeout,
@@ -150,9 +181,7 @@ class Service:
         await http.start()
         running.push_async_callback(http.close)
         limits = PushLimits(timeout_s=self.settings.callback_timeout)
-        deliverer = Deliverer(store, http, registry, self.clock, limits)
-        self._bell.answered_by(deliverer.ring)
-        return deliverer
+        return Deliverer(store, http, registry, self.clock, limits)
 
     def _take_tokens(self) -> None:
         """Read or make the tokens that the settings left open."""
@@ -160,34 +189,6 @@ class Service:
             self.admin_token, self.made_admin_token = self._folder.secret("admin-token")
         if not self.verify_token:
             self.verify_token, _ = self._folder.secret("verify-token")
-
-    def _application(
-        self, registry: Registry, store: SqliteStore, meta: MetaClient, parts: Sending, deliverer: Deliverer
-    ) -> Application:
-        metrics = Metrics()
-        deliverer.measured_by(metrics)
-        guard = Guard(self.admin_token)
-        endpoints: dict[str, Endpoint] = {
-            "/api/wa/mt": mt.MtEndpoint(registry, parts.sender, log_recipients=self.settings.log_recipients),
-            "/api/wa/callback": CallbackQueryEndpoint(registry, store),
-        }
-        limit = self.settings.max_waiting
-        view = QueueView(store, registry, parts, self.clock, limit)
-        orders = QueueOrders(store, self._outbox, parts, self.clock)
-        queue_metrics = QueueMetrics(view, registry, parts, self.clock, limit)
-        return Application(
-            CustomerApi(endpoints, self.clock, metrics, receive_timeout_s=self.settings.receive_timeout),
-            MetaWebhook(
-                EventIntake(store, self._outbox, parts.lessons, self.clock), self.clock, metrics, self.verify_token
-            ),
-            [
-                *AdminApi(registry, store, Checkup(registry, meta), parts.pauses, guard).routes(),
-                *CallbackAdmin(store, deliverer, guard).routes(),
-                *QueueAdmin(registry, view, orders, guard).routes(),
-                *Health(store, parts.sender, metrics, queue_metrics).routes(),
-                *Description().routes(),
-            ],
-        )
 
     def meta_client(self) -> MetaClient:
         """Return a client for Meta as the settings say, not started yet."""
@@ -211,7 +212,7 @@ class Service:
         )
         return SendingLimits(send, gate)
 
-    def _upkeep(self, store: SqliteStore) -> Upkeep:
+    def _upkeep(self, store: Store) -> Upkeep:
         retention = Retention(
             bodies=self.settings.retain_bodies,
             raw_webhooks=self.settings.retain_raw_webhooks,
@@ -262,11 +263,19 @@ async def check_up_offline(settings: Settings) -> list[Finding]:
 
 @contextlib.asynccontextmanager
 async def journal_to_read(settings: Settings) -> AsyncIterator[Store]:
-    """Open the embedded journal for looking alone: nothing is made, locked or upgraded.
+    """Open the journal for looking: nothing of an embedded one is made, locked or upgraded.
 
     Raises `StoreUnavailable`, also for a journal of another schema version than this program reads.
     """
-    path = settings_module.database_path(settings)
+    if is_shared(settings):
+        shared = engines.journal(settings, Clock())
+        await shared.open()
+        try:
+            yield shared
+        finally:
+            await shared.close()
+        return
+    path = database_path(settings)
     version = await asyncio.to_thread(schema_version, path)
     if version != newest_version():
         raise StoreUnavailable(

@@ -31,9 +31,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _text("Folder of the embedded database, the key file and the tokens made at the first start.", min_length=1),
     ] = "./waypost-data"
     database_url: Annotated[
-        str, _text("`sqlite:///PATH`; empty means `waypost.db` in the data folder. PostgreSQL is not available yet.")
+        str,
+        _text(
+            "`sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:PORT/NAME` for any number of processes; empty means "
+            "`waypost.db` in the data folder."
+        ),
     ] = ""
-    nats_url: Annotated[str, _text("Empty means the queue inside the process. NATS is not available yet.")] = ""
+    nats_url: Annotated[
+        str,
+        _text(
+            "`nats://[USER:PASSWORD@]HOST:PORT`, several with commas: rings between processes. Empty: they look at the "
+            "database every few seconds."
+        ),
+    ] = ""
+    nats_prefix: Annotated[
+        str,
+        _text(
+            "Begins every name on the NATS server, so that installations can share one.", pattern=r"^[A-Za-z0-9_-]+\Z"
+        ),
+    ] = "waypost"
+    gateway_url: Annotated[
+        str, _text("Where commands find a gateway whose journal is in PostgreSQL; others are found by the data folder.")
+    ] = "http://127.0.0.1:8080"
     meta_base_url: Annotated[str, _text("Where Meta's Graph API is; the simulator's address in tests.")] = (
         "https://graph.facebook.com"
     )
@@ -146,10 +165,12 @@ def _check(settings: Settings) -> None:
         raise SettingsInvalid(f"{PREFIX}META_BASE_URL must be an absolute http(s) URL without query, fragment and user")
     if settings.secret_key and len(settings.secret_key) < 32:
         raise SettingsInvalid(f"{PREFIX}SECRET_KEY must have 32 characters or more")
-    if settings.database_url and not re.match(r"sqlite:///.", settings.database_url):
-        raise SettingsInvalid(f"{PREFIX}DATABASE_URL: only sqlite:///PATH is available yet")
-    if settings.nats_url:
-        raise SettingsInvalid(f"{PREFIX}NATS_URL: not available yet; leave it empty for the queue inside the process")
+    if settings.database_url and not re.match(r"sqlite:///.|postgres(ql)?://.", settings.database_url):
+        raise SettingsInvalid(f"{PREFIX}DATABASE_URL must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME")
+    if settings.nats_url and not is_shared(settings):
+        raise SettingsInvalid(f"{PREFIX}NATS_URL is for a journal that processes share: set {PREFIX}DATABASE_URL to it")
+    if not _is_http_url(settings.gateway_url):
+        raise SettingsInvalid(f"{PREFIX}GATEWAY_URL must be an absolute http(s) URL without query, fragment and user")
     for name in ("admin_token", "meta_verify_token"):
         if (value := getattr(settings, name)) and (len(value) < 8 or not value.isascii() or not value.isprintable()):
             raise SettingsInvalid(f"{PREFIX}{name.upper()} must have 8 or more printable ASCII characters")
@@ -163,6 +184,11 @@ def _is_http_url(url: str) -> bool:
         return False
     plain = not (parts.query or parts.fragment or parts.username is not None or port == 0)
     return parts.scheme in ("http", "https") and bool(parts.hostname) and plain
+
+
+def is_shared(settings: Settings) -> bool:
+    """Tell whether the journal is a server's, so that any number of processes may use it."""
+    return settings.database_url.startswith("postgres")
 
 
 def database_path(settings: Settings) -> Path:

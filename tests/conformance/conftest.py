@@ -14,5 +14,6 @@ for name in (
     "queue",
     "queue_ending",
     "pausing",
+    "sharing",
 ):
     pytest.register_assert_rewrite(f"tests.conformance.{name}_suite")

@@ -12,6 +12,7 @@ from tests.conformance.queue_suite import QueueingSuite, RequeueSuite, TurnSuite
 from tests.conformance.replay_suite import AuditSuite, ListSuite, ReplaySuite
 from tests.conformance.resend_suite import ResendSuite
 from tests.conformance.settling_suite import OpaqueSuite, TokenSuite
+from tests.conformance.sharing_suite import BehindSuite, OwnerSuite, TenantVersionSuite
 from tests.conformance.status_suite import StatusSuite
 from tests.conformance.store_suite import KeySuite, OutcomeSuite
 
@@ -101,3 +102,12 @@ class TestPauses(PauseSuite): ...
 
 
 class TestAnyFilter(AnyFilterSuite): ...
+
+
+class TestOwners(OwnerSuite): ...
+
+
+class TestBehind(BehindSuite): ...
+
+
+class TestTenantVersion(TenantVersionSuite): ...

@@ -102,9 +102,9 @@ def lives(session: SqliteSession, clock: SteppedClock, recipient: str) -> list[i
     place = entry(clock, expires_at_ms=NOW_MS + 1)
     inline, row = held(clock, recipient=recipient, state=State.SENDING), held(clock, recipient=recipient)
     endings = [(Ending(message_id=one.id, state=State.CANCELLED),) for one in (inline, row)]
-    transactions.accept(session, inline, None)
+    transactions.accept(session, inline, None, None)
     works: list[Callable[[], object]] = [
-        lambda: transactions.accept(session, row, place),
+        lambda: transactions.accept(session, row, place, None),
         lambda: queueing.requeue(session, inline.id, 0, place, 0, NOW_MS),
         lambda: queueing.begin_attempt(session, inline.id, "me", NOW_MS + 1, "wp1"),
         lambda: queueing.requeue(session, inline.id, 1, place, 0, NOW_MS),
@@ -170,7 +170,7 @@ def test_message_sent_without_waiting_is_journalled_in_three_statements(
 
     session.connection.exec_trace = note
     inline = held(clock, state=State.SENDING)
-    transactions.accept(session, inline, None)
+    transactions.accept(session, inline, None, None)
     session.connection.exec_trace = None
     assert said == [queries()[name] for name in ("take_key", "insert_message", "enter_work")]
 

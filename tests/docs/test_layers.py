@@ -10,6 +10,7 @@ from tests.docs.source import modules
 LAYERS = (
     {"cli"},
     {"service"},
+    {"site"},
     {"web"},
     {"gateway"},
     {"meta", "store", "queue", "net"},
@@ -21,20 +22,27 @@ SIDE = {  # parts beside the layers: what each may import of ours
     "settings": set[str](),
     "telemetry": set[str](),
     "data_dir": {"model"},
+    "engines": {"store", "queue", "data_dir", "settings", "clock"},
     "open_files": set[str](),
     "simulator": set[str](),
     "sdk": {"protocol", "clock"},
     "store": {"model", "clock"},
 }
 USERS = {  # parts that only some may use
-    "settings": {"cli", "service"},
-    "data_dir": {"cli", "service"},
+    "settings": {"cli", "service", "site", "engines"},
+    "data_dir": {"cli", "service", "engines"},
+    "engines": {"service"},
     "open_files": {"cli"},
-    "telemetry": {"cli", "service", "web", "gateway"},
+    "telemetry": {"cli", "service", "site", "web", "gateway"},
     "sdk": {"cli"},
     "simulator": {"cli"},
 }
-ENGINE_USERS = ("waypost.service", "waypost.cli.db", "waypost.cli.doctor")  # all others know the contract
+ENGINE_USERS = (
+    "waypost.engines",
+    "waypost.service",
+    "waypost.cli.db",
+    "waypost.cli.doctor",
+)  # all others know the contract
 CONTRACT = ("waypost.store.base.", "waypost.store.base_queue.")
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,12 +27,15 @@ class Stand:
 
     def __init__(self) -> None:
         self.clock = SteppedClock()
-        self.store = SqliteStore(":memory:", self.clock, draft=self._draft)
+        self.store = SqliteStore(":memory:", self.clock, draft=self._draft, entered=self._note)
         self.registry = Registry(self.store, Vault("0123456789abcdef" * 2), self.clock)
-        self.rung: list[str] = []
-        self.outbox = Outbox(self.registry, self.rung.append)
+        self.rung: set[str] = set()
+        self.outbox = Outbox(self.registry)
         pace, pauses = PaceKeeper(self.store, self.registry, self.clock), Pauses(self.store, self.registry, self.clock)
         self.intake = EventIntake(self.store, self.outbox, Lessons(pace, pauses, self.clock), self.clock)
+
+    def _note(self, endpoints: Iterable[str]) -> None:
+        self.rung.update(endpoints)
 
     def _draft(self, message: Message, event: StatusEvent) -> CallbackDraft | None:
         return self.outbox.draft(message, event)

@@ -31,8 +31,9 @@ def depth(of: Sort, count: int, reason: str | None = None) -> QueueDepth:
 
 def test_it_counts_by_phone_and_priority_by_application_by_account_and_in_all() -> None:
     backlog = Backlog()
-    backlog.load([depth(sort(), 5), depth(sort(), 2, "pair limit"), depth(sort(appkey="b", priority=0), 3)])
-    backlog.load([depth(sort(OTHER_PHONE, account="other", appkey="c"), 4)])
+    elsewhere = depth(sort(OTHER_PHONE, account="other", appkey="c"), 4)
+    here = [depth(sort(), 5), depth(sort(), 2, "pair limit"), depth(sort(appkey="b", priority=0), 3)]
+    backlog.load([*here, elsewhere], {})
     assert backlog.total == 14
     assert backlog.ahead(PHONE, PRIORITY_PROMPT) == 3
     assert backlog.ahead(PHONE, PRIORITY_ORDINARY) == 10, "what is urgent goes before"
@@ -75,7 +76,7 @@ def test_it_never_falls_below_nothing() -> None:
 
 def test_an_empty_queue_sets_the_count_of_its_phone_right() -> None:
     backlog = Backlog()
-    backlog.load([depth(sort(), 3), depth(sort(priority=0), 2), depth(sort(OTHER_PHONE), 1)])
+    backlog.load([depth(sort(), 3), depth(sort(priority=0), 2), depth(sort(OTHER_PHONE), 1)], {})
     backlog.is_empty(PHONE, backlog.version(PHONE))
     assert (backlog.total, backlog.ahead(PHONE, PRIORITY_ORDINARY), backlog.ahead(OTHER_PHONE, 1)) == (1, 0, 1)
 
@@ -101,22 +102,45 @@ def test_a_queue_that_was_seen_empty_while_a_message_was_being_committed_is_not_
     assert backlog.total == 0
 
 
+def test_a_count_taken_anew_is_what_other_processes_left() -> None:
+    backlog = Backlog()
+    backlog.load([depth(sort(), 3), depth(sort(OTHER_PHONE), 2)], {})
+    backlog.load([depth(sort(), 1)], backlog.versions())
+    assert (backlog.total, backlog.ahead(PHONE, PRIORITY_ORDINARY), backlog.ahead(OTHER_PHONE, 1)) == (1, 1, 0)
+
+
+def test_a_count_taken_anew_does_not_forget_what_came_meanwhile() -> None:
+    backlog = Backlog()
+    before = backlog.versions()
+    backlog.add(sort())
+    backlog.enter(sort(OTHER_PHONE))
+    backlog.load([], before)
+    assert backlog.total == 2
+    backlog.load([depth(sort(), 1)], backlog.versions())
+    assert backlog.total == 2, "one is still being committed"
+    backlog.entered(sort(OTHER_PHONE), stays=False)
+    assert (backlog.total, backlog.ahead(PHONE, PRIORITY_ORDINARY)) == (1, 1)
+
+
 def test_of_other_applications_no_more_go_before_a_message_than_of_its_own_and_one() -> None:
     backlog = Backlog()
-    backlog.load([depth(sort(appkey="campaign"), 100_000), depth(sort(appkey="paused"), 500), depth(ASIDE, 7)])
-    backlog.load([depth(sort(OTHER_PHONE, appkey="campaign"), 3)])
+    there = [depth(sort(appkey="campaign"), 100_000), depth(sort(appkey="paused"), 500), depth(ASIDE, 7)]
+    there += [depth(sort(OTHER_PHONE, appkey="campaign"), 3)]
+    backlog.load(there, {})
     assert backlog.before(sort(), lambda appkey: appkey == "paused") == 1
-    backlog.load([depth(sort(), 4)])
+    there += [depth(sort(), 4)]
+    backlog.load(there, backlog.versions())
     assert backlog.before(sort(), lambda appkey: appkey == "paused") == 4 + 5
     assert backlog.before(sort(), lambda _: False) == 4 + 5 + 5
-    backlog.load([depth(sort(appkey="campaign", priority=PRIORITY_PROMPT), 20)])
+    there += [depth(sort(appkey="campaign", priority=PRIORITY_PROMPT), 20)]
+    backlog.load(there, backlog.versions())
     assert backlog.before(sort(), lambda appkey: appkey == "paused") == 20 + 4 + 5, "what is urgent goes before"
     assert backlog.before(sort(priority=PRIORITY_PROMPT), lambda _: False) == 1
 
 
 def test_what_waits_aside_counts_but_is_before_nobody() -> None:
     backlog = Backlog()
-    backlog.load([depth(ASIDE, 2), depth(sort(), 1)])
+    backlog.load([depth(ASIDE, 2), depth(sort(), 1)], {})
     assert backlog.waiting() == {(PHONE, PRIORITY_ORDINARY): 3}
     assert (backlog.total, backlog.of_account("acme"), backlog.of_application("shop")) == (3, 3, 3)
     assert backlog.ahead(PHONE, PRIORITY_ORDINARY) == 1

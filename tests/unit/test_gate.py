@@ -39,7 +39,7 @@ class Stand:
         self.clock = SteppedClock()
         self.store = SqliteStore(":memory:", self.clock)
         self.registry = Registry(self.store, Vault("0123456789abcdef" * 2), self.clock)
-        outbox = Outbox(self.registry, lambda _: None)
+        outbox = Outbox(self.registry)
         meta = MetaClient("http://127.0.0.1:9", "v23.0")
         self.parts: Sending = sending(self.store, self.registry, outbox, meta, self.clock, LIMITS)
         self.gate = Gate(self.parts.turns, self.parts.further, self.parts.dispatcher, LIMITS.gate, self.clock)

@@ -42,7 +42,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("SECRET_KEY", "short"),
         ("ADMIN_TOKEN", "kürzel-token"),
         ("ADMIN_TOKEN", "short"),
-        ("DATABASE_URL", "postgresql://x/y"),
+        ("DATABASE_URL", "mysql://x/y"),
         ("DATABASE_URL", "mysql://x"),
         ("NATS_URL", "nats://x"),
         ("LOG_LEVEL", "loud"),

@@ -47,8 +47,12 @@ class Backlog:
         self._entering: Counter[str] = Counter()  # by phone: counted, and not committed yet
         self.total = 0
 
-    def load(self, depths: Iterable[QueueDepth]) -> None:
-        """Count what waits at the start."""
+    def load(self, depths: Iterable[QueueDepth], before: Mapping[str, int]) -> None:
+        """Count what waits, at the start or anew; `before` are the `versions` of the moment when it was looked up.
+
+        For a phone for which something has come to wait since then, or is coming, no count is lowered.
+        """
+        found: defaultdict[str, Counter[Sort]] = defaultdict(Counter)
         for depth in depths:
             sort = Sort(
                 phone_number_id=depth.phone_number_id,
@@ -57,7 +61,18 @@ class Backlog:
                 priority=depth.priority,
                 aside=depth.aside,
             )
-            self._add(sort, depth.count)
+            found[depth.phone_number_id][sort] += depth.count
+        for phone_number_id in {*found, *self._sorts}:
+            moved = self._versions[phone_number_id] != before.get(phone_number_id, 0)
+            there = self._sorts.get(phone_number_id, Counter())
+            for sort in {*found[phone_number_id], *there}:
+                change = found[phone_number_id][sort] - there[sort]
+                if change > 0 or (change and not moved and not self._entering[phone_number_id]):
+                    self._add(sort, change)
+
+    def versions(self) -> dict[str, int]:
+        """Return the versions of all phones."""
+        return dict(self._versions)
 
     def ahead(self, phone_number_id: str, priority: int) -> int:
         """Return how many messages of a phone go before one of this priority that comes now."""

@@ -5,8 +5,8 @@ written down is pushed again, which is the only way in which a receiver gets one
 """
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, Protocol
 
 import structlog
 
@@ -26,6 +26,17 @@ ORDER_WAIT_MS = 120_000  # how long a later status waits for an earlier one (dec
 _LEASE_MARGIN_MS = 30_000
 _TROUBLE_S = 1.0
 _ABANDON_AT_ONCE = 500
+_SWEEP_S = 2.0
+
+
+class PushNeighbours(Protocol):
+    """Other processes that deliver from the same journal."""
+
+    def tell(self, endpoint: str, *, is_down: bool) -> None:
+        """Tell them that an endpoint went down or came back."""
+
+    def probe(self, endpoints: Collection[str]) -> None:
+        """Have them look at endpoints now."""
 
 
 class Deliverer:
@@ -42,11 +53,16 @@ class Deliverer:
         self._in_flight: set[str] = set()  # callbacks; a replay, or a clock that jumps, ends their leases too early
         self._wake = asyncio.Event()
         self._metrics = Metrics()
+        self._neighbours: PushNeighbours | None = None
 
     def measured_by(self, metrics: Metrics) -> None:
         """Count pushes there from now on."""
         self._metrics = metrics
         metrics.endpoints_down.set_function(lambda: self._endpoints.down)
+
+    def shared_with(self, neighbours: "PushNeighbours") -> None:
+        """Work beside other processes that deliver from the same journal: tell them, and look for what nobody rang."""
+        self._neighbours = neighbours
 
     def now_ms(self) -> int:
         """Return the time by which callbacks are due."""
@@ -58,12 +74,24 @@ class Deliverer:
             self._endpoints.ring(name, self._clock.now_ms(), probe=probe)
         self._wake.set()
 
+    def replayed(self, endpoints: Collection[str]) -> None:
+        """Have these endpoints looked at now by whichever process delivers, those that are down too."""
+        self.ring(endpoints, probe=True)
+        if self._neighbours is not None:
+            self._neighbours.probe(endpoints)
+
+    def heard(self, endpoint: str, *, is_down: bool) -> None:
+        """Take from another process that an endpoint went down or came back: one probe serves all."""
+        self._endpoints.learn(endpoint, self._clock.now_ms(), is_down=is_down)
+        self._wake.set()
+
     def is_down(self, endpoint: str) -> bool:
         """Tell whether an endpoint is only probed."""
         return self._endpoints.is_down(endpoint)
 
     async def run(self) -> None:
         """Deliver for ever; a journal that is away for a while only delays it."""
+        sweeper = asyncio.create_task(self._keep_looking(), name="callback sweep")
         try:
             await self._load()
             while True:
@@ -72,17 +100,26 @@ class Deliverer:
                     await self._claim(*turn)
                 await self._wait()
         finally:
+            sweeper.cancel()
+            await asyncio.wait((sweeper,))
             if self._pushes:  # let them end and be written down, or their receivers would get them again
                 await asyncio.wait(self._pushes, timeout=self._timeout_s)
             for task in self._pushes:
                 task.cancel()
             await asyncio.gather(*self._pushes, return_exceptions=True)
 
+    async def _keep_looking(self) -> None:
+        """Find what other processes entered and no ring told of; alone there is nothing to find."""
+        while self._neighbours is not None:
+            await self._clock.sleep(_SWEEP_S)
+            await self._load()
+
     async def _load(self) -> None:
         while True:
             try:
                 for waiting in await self._store.due_endpoints():
                     self._endpoints.look_at(waiting.endpoint, waiting.due_at_ms)
+                self._wake.set()
                 return
             except StoreUnavailable as error:
                 log.warning("callbacks_delayed", reason=str(error))
@@ -138,6 +175,8 @@ class Deliverer:
             log.error("push_broke", callback_id=callback.id, reason=f"{type(error).__name__}: {error}")
             return _unsent(f"it could not be pushed: {type(error).__name__}")
         if self._endpoints.note(endpoint, succeeded=pushed.http_status == retries.ACCEPTED):
+            if self._neighbours is not None:
+                self._neighbours.tell(endpoint.name, is_down=endpoint.is_open)
             if endpoint.is_open:
                 advice = "only probed, at last once an hour, until it answers 200"
                 log.error("endpoint_down", endpoint=endpoint.name, advice=advice)

@@ -10,6 +10,7 @@ from waypost.gateway.backlog import Sort
 from waypost.gateway.further_attempts import FurtherAttempts
 from waypost.gateway.outbox import Outbox
 from waypost.gateway.phone_queue import PhoneQueue
+from waypost.gateway.shares import AllQueues, Shares
 from waypost.gateway.turns import Turns
 from waypost.model import Message, State
 from waypost.store.base import Store, StoreUnavailable
@@ -36,9 +37,17 @@ class Dispatcher:
         self._queues: dict[str, PhoneQueue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self.shares: Shares = AllQueues()
+
+    def shared_by(self, shares: Shares) -> None:
+        """Send only what other processes leave to this one."""
+        self.shares = shares
 
     def ring(self, phone_number_id: str) -> None:
-        """Have the queue of a phone looked at."""
+        """Have the queue of a phone looked at, by whichever process sends what waits there."""
+        if not self.shares.sends:
+            self.shares.ring(phone_number_id)
+            return
         queue = self._queues.get(phone_number_id)
         if queue is not None:
             queue.ring()
@@ -56,7 +65,7 @@ class Dispatcher:
         self.ring(sort.phone_number_id)
 
     def _start(self, phone_number_id: str) -> None:
-        queue = self._queues[phone_number_id] = PhoneQueue(self._turns, self._further, phone_number_id)
+        queue = self._queues[phone_number_id] = PhoneQueue(self._turns, self._further, self.shares, phone_number_id)
         task = asyncio.create_task(queue.run(), name=f"queue {phone_number_id}")
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(queue, done))
@@ -84,15 +93,18 @@ class Dispatcher:
             log.error("afterwards_broke", reason=f"{type(error).__name__}: {error}")
 
     async def load(self) -> None:
-        """Count what waits; raises `StoreUnavailable`."""
-        self._further.backlog.load(await self._store.queue_depths())
+        """Count what waits, also anew where other processes change it; raises `StoreUnavailable`."""
+        backlog = self._further.backlog
+        before = backlog.versions()
+        backlog.load(await self._store.queue_depths(), before)
 
     async def run(self) -> None:
         """Look after the queues for ever; a journal that is away for a while only delays it."""
         try:
             while True:
                 try:
-                    await self._sweep()
+                    if self.shares.sends:
+                        await self._sweep()
                 except Exception as error:  # whatever it is: the next round tries anew
                     log.warning("queue_delayed", reason=f"{type(error).__name__}: {error}")
                 await self._rest()

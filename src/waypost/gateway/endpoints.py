@@ -148,6 +148,20 @@ class Endpoints:
         (self._open.add if endpoint.is_open else self._open.discard)(endpoint.name)
         return was_open != endpoint.is_open
 
+    def learn(self, name: str, now_ms: int, *, is_down: bool) -> None:
+        """Take over what another process found out about an endpoint that is known here too."""
+        endpoint = self._known.get(name)
+        if endpoint is None:
+            return
+        if is_down:
+            endpoint.failures = max(endpoint.failures, OPEN_AFTER)
+            self._open.add(name)
+            self._plan(endpoint, now_ms + endpoint.probe_wait_ms)
+        else:
+            endpoint.failures = 0
+            self._open.discard(name)
+            self._plan(endpoint, now_ms)
+
     def pause_s(self, now_ms: int) -> float:
         """Return how long nothing becomes due, one second at most."""
         while self._later and self._is_void(self._later[0]):

@@ -54,7 +54,6 @@ class EventIntake:
         others = [item for item in webhook.other if _signed_for(tenants, item.phone_number_id, secret, item.waba_id)]
         drafts = await self._inbound_drafts(list(hear(tenants, messages, received_at_ms)))
         drafts += [draft for event in others for draft in event_drafts(tenants, event, received_at_ms)]
-        self._outbox.ring(drafts)
         receipt = WebhookReceipt(
             id=self._clock.uuid7_hex(),
             received_at_ms=received_at_ms,

@@ -159,6 +159,10 @@ class Gate:
         finally:
             self._backlog.entered(sort, stays=entered.stays)
 
+    def behind(self, entry: QueueEntry) -> QueueEntry | None:
+        """Say how a message waits that could leave at once, if another process has put an earlier one into its lane."""
+        return None if self._dispatcher.shares.are_alone else entry
+
     def passage(self, message: Message) -> Passage:
         """Let a message leave at once."""
         return Passage(self.turns, message)
@@ -181,6 +185,8 @@ class Gate:
         """
         turns = self.turns
         self.ring(message)
+        if not await self._is_sent_here(message):
+            return message  # another process sends it, and its fate is a callback
         place = turns.place(message.phone_number_id)
         held = turns.hold_of(place) or turns.hold_of_application(message.appkey)
         within_ms = self._limits.answer_within_s * 1000
@@ -191,6 +197,12 @@ class Gate:
         if wait_ms > within_ms or turns.is_wary(place):
             return message
         return await self.further.outcome_of(message, self._limits.answer_within_s)
+
+    async def _is_sent_here(self, message: Message) -> bool:
+        try:
+            return await self._dispatcher.shares.has(message.phone_number_id)
+        except StoreUnavailable:
+            return False
 
 
 def priority_of(category: str) -> int:

@@ -1,7 +1,6 @@
 """What a sender is told: turns a status of a message, or our own verdict on it, into the callback that it causes."""
 
 import hashlib
-from collections.abc import Callable, Iterable
 
 from waypost.gateway.event_routing import wants
 from waypost.gateway.registry import Registry
@@ -23,14 +22,13 @@ STATUSES = "message_status_update"
 
 
 class Outbox:
-    """Drafts callbacks; `ring` is told the endpoint of each, so that whoever delivers wakes up.
+    """Drafts callbacks; whoever delivers is told of them by the journal, once they are in it.
 
-    `draft` runs in the journal's writer thread, within the transaction that records the status.
+    `draft` runs within the journal's transaction that records the status, also in another thread.
     """
 
-    def __init__(self, registry: Registry, ring: Callable[[str], None]) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._ring = ring
 
     @property
     def tenants(self) -> Tenants:
@@ -98,30 +96,18 @@ class Outbox:
         return application.webhook if wants(application, STATUSES) else None
 
     def _to_sender(self, message: Message, url: str, body: bytes, status: str, rank: int) -> CallbackDraft:
-        return self._rung(
-            CallbackDraft(
-                account=message.account,
-                appkey=message.appkey,
-                url=url,
-                endpoint=endpoint_of(message.account, url),
-                kind=CallbackKind.STATUS,
-                body=body,
-                access_key=message.access_key,
-                message_id=message.id,
-                status=status,
-                rank=rank,
-            )
+        return CallbackDraft(
+            account=message.account,
+            appkey=message.appkey,
+            url=url,
+            endpoint=endpoint_of(message.account, url),
+            kind=CallbackKind.STATUS,
+            body=body,
+            access_key=message.access_key,
+            message_id=message.id,
+            status=status,
+            rank=rank,
         )
-
-    def ring(self, drafts: Iterable[CallbackDraft]) -> None:
-        """Wake up whoever delivers these callbacks, which are about to be journalled."""
-        for draft in drafts:
-            self._rung(draft)
-
-    def _rung(self, draft: CallbackDraft) -> CallbackDraft:
-        # Before the commit, but whoever claims asks the writer, and comes after this transaction there.
-        self._ring(draft.endpoint)
-        return draft
 
 
 def endpoint_of(account: str, url: str) -> str:

@@ -38,21 +38,39 @@ class Pauses:
         self._registry = registry
         self._clock = clock
         self.brakes = Brakes()
+        self._seen: set[tuple[PauseKind, str]] = set()  # in the journal, when it was last looked at
         self._lifted: Callable[[], None] = lambda: None
+        self._tell: Callable[[], None] = lambda: None
 
     def answered_by(self, lifted: Callable[[], None]) -> None:
         """Say who is to be told when something may leave again."""
         self._lifted = lifted
 
+    def tell(self, tell: Callable[[], None]) -> None:
+        """Say who tells other processes of a change."""
+        self._tell = tell
+
     async def load(self) -> None:
         """Make the brakes what the journal says, also after the tenants or another process changed it."""
-        for pause in await self._store.pauses():
+        found = await self._store.pauses()
+        self._seen = {(pause.kind, pause.key) for pause in found}
+        for pause in found:
             self.brakes.put_on(
                 pause.kind,
                 pause.key,
                 Hold(reason=pause.reason, until_ms=pause.until_ms),
                 now_ms=self._clock.now_ms(),
             )
+
+    async def catch_up(self) -> None:
+        """Take over what other processes paused and resumed; raises `StoreUnavailable`."""
+        before = self._seen
+        await self.load()
+        for kind, key in before - self._seen:
+            if self.brakes.take_off(kind, key, self._clock.now_ms()):
+                log.warning("resumed", kind=kind, key=key, by="another process")
+        if before - self._seen:
+            self._lifted()
 
     def app_of(self, waba_id: str) -> str:
         """Name the Meta app of a WABA, whose calls are counted together: by its secret's owner, else by the WABA."""
@@ -87,6 +105,7 @@ class Pauses:
         )
         try:
             await self._store.save_pause(pause)
+            self._tell()
         except StoreUnavailable as error:  # it holds in this process all the same, and Meta will say it again
             log.warning("pause_not_journalled", kind=kind, key=key, reason=str(error))
 
@@ -94,6 +113,7 @@ class Pauses:
         """Pause something by hand, until it is resumed; raises `StoreUnavailable`."""
         pause = Pause(kind=kind, key=key, reason=reason, since_ms=self._clock.now_ms(), until_ms=None, by="operator")
         await self._store.save_pause(pause)
+        self._tell()
         self.brakes.put_on(kind, key, Hold(reason=reason, until_ms=None), now_ms=pause.since_ms)
         log.warning("paused", kind=kind, key=key, reason=reason, by="operator")
         return pause
@@ -116,6 +136,7 @@ class Pauses:
     async def resume(self, kind: PauseKind, key: str) -> bool:
         """Lift whatever holds something, and return whether anything did; raises `StoreUnavailable`."""
         was = await self._store.lift_pause(kind, key)
+        self._tell()
         held = self.brakes.take_off(kind, key, self._clock.now_ms())
         log.warning("resumed", kind=kind, key=key)
         self._lifted()

@@ -8,6 +8,7 @@ import structlog
 
 from waypost.gateway.brakes import Place
 from waypost.gateway.further_attempts import FurtherAttempts, Made
+from waypost.gateway.shares import Shares
 from waypost.gateway.turns import Turns
 from waypost.store.base import StoreUnavailable
 from waypost.store.base_queue import Waiting
@@ -18,14 +19,16 @@ _PER_APPLICATION = 20  # read ahead, beyond those whose attempt is just being co
 _LOOK_AGAIN_S = 5.0  # wall time may jump, and a pause may be lifted elsewhere
 _NO_ROOM_S = 1.0  # an attempt that ends wakes one of those that wait for room
 _TROUBLE_S = 1.0
+_ASK_AGAIN_S = 1.0  # who has the queue may just be giving it up
 
 
 class PhoneQueue:
     """Runs as long as something waits for its phone; `ring` tells that there is something new."""
 
-    def __init__(self, turns: Turns, attempts: FurtherAttempts, phone_number_id: str) -> None:
+    def __init__(self, turns: Turns, attempts: FurtherAttempts, shares: Shares, phone_number_id: str) -> None:
         self._turns = turns
         self._attempts = attempts
+        self._shares = shares
         self.phone_number_id = phone_number_id
         self._heads: dict[int, dict[str, deque[Waiting]]] = {}  # by priority and application
         self._order: dict[int, list[str]] = {}  # whose turn it is, by priority
@@ -50,7 +53,8 @@ class PhoneQueue:
             while True:
                 self._wake.clear()
                 try:
-                    pause_s = await self._step()
+                    is_ours = await self._shares.has(self.phone_number_id)
+                    pause_s = await self._step() if is_ours else await self._stand_by()
                 except StoreUnavailable as error:
                     log.warning("queue_delayed", phone_number_id=self.phone_number_id, reason=str(error))
                     pause_s = _TROUBLE_S
@@ -63,6 +67,18 @@ class PhoneQueue:
                 await asyncio.wait(under_way, timeout=self._attempts.longest_s)
                 for task in under_way:
                     task.cancel()
+            await self._shares.give_up(self.phone_number_id)
+
+    async def _stand_by(self) -> float | None:
+        """Leave the queue to the process that has it; return when to ask again, None once nothing waits there."""
+        was_rung, self._stale = self._stale, False
+        self._heads = {}
+        if was_rung:
+            self._attempts.let_go(self.phone_number_id, None)
+            self._shares.tell_owner(self.phone_number_id)
+        if not self._under_way and not await self._turns.lanes_stand(self.phone_number_id):
+            return None
+        return _ASK_AGAIN_S if was_rung else _LOOK_AGAIN_S
 
     async def _step(self) -> float | None:
         """Begin one attempt if one may begin; return the seconds to wait before the next step, None at the end."""

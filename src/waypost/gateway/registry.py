@@ -39,12 +39,26 @@ class Registry:
         self._vault = vault
         self._clock = clock
         self._applying = asyncio.Lock()  # two files at once would each disable what the other adds
+        self._version = ""
+        self._tell: Callable[[], None] = lambda: None
         self.tenants: Tenants = snapshot(())
+
+    def tell(self, tell: Callable[[], None]) -> None:
+        """Say who tells other processes of a change."""
+        self._tell = tell
 
     async def load(self) -> None:
         """Read all tenants from the store; raises `SealBroken` if the secret key is another than it was."""
+        self._version = await self._store.tenants_version()  # first: what changes meanwhile is loaded once more
         rows = await self._store.tenants()
         self.tenants = snapshot(self._opened(row) for row in rows if row.enabled)
+
+    async def catch_up(self) -> bool:
+        """Load the tenants anew if another process has changed them, and tell whether it had."""
+        if await self._store.tenants_version() == self._version:
+            return False
+        await self.load()
+        return True
 
     async def apply(self, tables: Mapping[str, Any]) -> list[Change]:
         """Make the tenants what a tenant file's tables say, and return what changed.
@@ -69,6 +83,7 @@ class Registry:
                     writes.append(msgspec.structs.replace(row, enabled=False))
             if writes:
                 await self._store.save_tenants(tuple(writes))
+                self._tell()
                 await self.load()
         return changes
 

@@ -22,11 +22,11 @@ from waypost.gateway.gate import Gate
 from waypost.gateway.outcomes import Attempted, Outcomes, Verdict
 from waypost.gateway.tenants import Tenants
 from waypost.meta import graph
-from waypost.model import RANK_QUEUED, RANK_SENDING, Message, State
+from waypost.model import RANK_SENDING, Message, State
 from waypost.protocol.errors import Failure, SystemBusy
 from waypost.protocol.messages import MtRequest, fingerprint
 from waypost.store.base import Store, StoreUnavailable
-from waypost.store.base_queue import QueueEntry
+from waypost.store.base_queue import QueueEntry, as_waiting
 from waypost.telemetry import WideLine
 
 _POLL_S = 0.05  # how often a message that another process is sending is looked at
@@ -168,9 +168,12 @@ class Sender:
         if not (self._has_share(message.account) and self._gate.is_open(request, route)):
             return await self._let_wait(message, entry, request, line)
         async with self._gate.passage(message) as passage:
-            row, is_new = await self._accept(message, None, line)
+            row, is_new = await self._accept(message, None, line, behind=self._gate.behind(entry))
             if not is_new:
                 return await self._earlier(row, request)
+            if row.state == State.QUEUED:
+                self._gate.ring(row)
+                return row
             passage.posted, began_ms = True, self._clock.now_ms()
             answer = await self._attempts.post(message, route.waba.access_token)
         line.lap("meta_ms")
@@ -181,7 +184,7 @@ class Sender:
 
     async def _let_wait(self, message: Message, entry: QueueEntry, request: MtRequest, line: WideLine) -> Message:
         """Journal a message that waits, and return its outcome if that comes in time, else the row as it is."""
-        waiting = msgspec.structs.replace(message, state=State.QUEUED, rank=RANK_QUEUED, attempt=0, lease_until_ms=0)
+        waiting = as_waiting(message)
         line.note(queued=True)
         with self._gate.entering(waiting, entry) as entered:
             row, is_new = await self._accept(waiting, entry, line)
@@ -196,9 +199,11 @@ class Sender:
         line.note(outcome=row.state)
         return row
 
-    async def _accept(self, message: Message, entry: QueueEntry | None, line: WideLine) -> tuple[Message, bool]:
+    async def _accept(
+        self, message: Message, entry: QueueEntry | None, line: WideLine, behind: QueueEntry | None = None
+    ) -> tuple[Message, bool]:
         try:
-            accepted = await self._store.accept(message, entry)
+            accepted = await self._store.accept(message, entry, behind=behind)
         except StoreUnavailable as error:
             raise SystemBusy(f"journal unavailable: {error}") from None
         line.lap("journal_ms")

@@ -124,12 +124,16 @@ class Store(QueueStore, Protocol):
     an error of its own and changes nothing, neither for itself nor for others that share its commit.
     """
 
-    async def accept(self, message: Message, entry: QueueEntry | None = None) -> Accepted:
+    async def accept(
+        self, message: Message, entry: QueueEntry | None = None, *, behind: QueueEntry | None = None
+    ) -> Accepted:
         """Journal a message before it is sent, unless its key is held by an earlier one (decision D5).
 
         One transaction: the key is taken (or taken over, where it has expired or its `Reuse` allows it), the row, and
         a `lease` entry in `work` due at `lease_until_ms` are written; or the earlier row is returned untouched. With an
-        entry the message waits (state `queued`): its place in the queue is written instead of the lease. Raises
+        entry the message waits (state `queued`): its place in the queue is written instead of the lease. A message that
+        is to be sent at once waits all the same, as `behind` says, if its lane stands in the queue: another process may
+        have put an earlier message there. Raises
         `ValueError` for an entry of a message in another state, and for a message in that state without one.
         """
 
@@ -280,6 +284,9 @@ class Store(QueueStore, Protocol):
 
     async def count_unsettled(self) -> int:
         """Return how many messages are unknown, whatever else is being counted or listed."""
+
+    async def tenants_version(self) -> str:
+        """Return what every change of the tenants changes, whichever process makes it."""
 
     async def tenants(self) -> tuple[TenantRow, ...]:
         """Return every stored tenant object."""

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from waypost.model import CallbackDraft, Message, Noun, State
+from waypost.model import RANK_QUEUED, CallbackDraft, Message, Noun, State
 
 PRIORITY_PROMPT = 0  # authentication templates and replies in free form: somebody is waiting for them
 PRIORITY_ORDINARY = 1  # everything else
@@ -30,6 +30,11 @@ class QueueEntry(Noun, frozen=True, kw_only=True):
     tries: int = 0
     reason: str | None = None  # why it waits, in a few words: rows are counted by it
     aside: bool = False  # whether later ones of its lane go first until it is due
+
+
+def as_waiting(message: Message) -> Message:
+    """Return a message that was to be sent at once as one that waits."""
+    return msgspec.structs.replace(message, state=State.QUEUED, rank=RANK_QUEUED, attempt=0, lease_until_ms=0)
 
 
 class Waiting(Noun, frozen=True, kw_only=True):
@@ -173,6 +178,13 @@ class QueueStore(Protocol):
         Returns None, and changes nothing, where it is not unknown any more, that was not its last attempt, its body is
         wiped, or it was resent before: nothing is sent more than twice. Late reports of the earlier attempt still find
         it, and take it out of the queue.
+        """
+
+    async def own_queue(self, phone_number_id: str, owner: str, *, now_ms: int, until_ms: int) -> bool:
+        """Take the queue of a phone for a process until a time, or keep it, and tell whether it has it now.
+
+        So one process sends what waits for a phone, and another takes over when it is gone. `until_ms` in the past
+        gives it up.
         """
 
     async def end_queued(

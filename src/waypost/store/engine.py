@@ -1,7 +1,7 @@
 """What the journal runs on: an engine that runs transactions and reads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from waypost.clock import Clock
@@ -9,6 +9,9 @@ from waypost.store.outbox import Draft, Outbox
 from waypost.store.session import Row, Session, Value
 
 Result = TypeVar("Result")
+
+# Is told, in any thread, which endpoints have something new that has just been committed; it may not fail.
+Entered = Callable[[Iterable[str]], None]
 
 
 class Engine(ABC):

@@ -13,7 +13,7 @@ from waypost.model import (
     State,
     StatusRecord,
 )
-from waypost.store import audit, deliveries, judging, outbox_rows, purging, transactions
+from waypost.store import audit, deliveries, judging, outbox_rows, purging, sharing, transactions
 from waypost.store.base import (
     Accepted,
     CallbackFilter,
@@ -46,8 +46,10 @@ class Journal(JournalQueue, Store):
 
     # --- writes ---
 
-    async def accept(self, message: Message, entry: QueueEntry | None = None) -> Accepted:
-        return await self._write("accept_commit", lambda session: transactions.accept(session, message, entry))
+    async def accept(
+        self, message: Message, entry: QueueEntry | None = None, *, behind: QueueEntry | None = None
+    ) -> Accepted:
+        return await self._write("accept_commit", lambda session: transactions.accept(session, message, entry, behind))
 
     async def record_outcome(self, outcome: Outcome, callback: CallbackDraft | None = None) -> Message:
         return await self._write(
@@ -71,6 +73,9 @@ class Journal(JournalQueue, Store):
         return await self._write(
             "judge_commit", lambda session: judging.fail_unknown(session, self._outbox, judgements, now_ms)
         )
+
+    async def tenants_version(self) -> str:
+        return await self._read(sharing.tenants_version)
 
     async def save_tenants(self, rows: tuple[TenantRow, ...]) -> None:
         await self._write("tenants_commit", lambda session: transactions.save_tenants(session, rows))

@@ -1,7 +1,7 @@
 """The queue in the journal."""
 
 from waypost.model import Message
-from waypost.store import attempts, lanes, pausing, queue_rows, queueing
+from waypost.store import attempts, lanes, pausing, queue_rows, queueing, sharing
 from waypost.store.base_queue import (
     DuePhone,
     Ending,
@@ -53,6 +53,11 @@ class JournalQueue(Engine, QueueStore):
     ) -> tuple[Message, ...]:
         return await self._write(
             "ending_commit", lambda session: queueing.end_queued(session, self._outbox, endings, now_ms, audit_id)
+        )
+
+    async def own_queue(self, phone_number_id: str, owner: str, *, now_ms: int, until_ms: int) -> bool:
+        return await self._write(
+            "owner_commit", lambda session: sharing.own_queue(session, phone_number_id, owner, now_ms, until_ms)
         )
 
     # --- looking ---

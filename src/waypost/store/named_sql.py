@@ -4,7 +4,14 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_FILES = ("queries.sql", "queries_outbox.sql", "queries_judging.sql", "queries_attempts.sql", "queries_queue.sql")
+_FILES = (
+    "queries.sql",
+    "queries_outbox.sql",
+    "queries_judging.sql",
+    "queries_attempts.sql",
+    "queries_queue.sql",
+    "queries_sharing.sql",
+)
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 

@@ -54,6 +54,7 @@ class Outbox:
         callback_id = self._clock.uuid7_hex()
         session.run("insert_callback", id=callback_id, now_ms=now_ms, **values_of(draft))
         session.run("enter_work", kind="callback", scope=draft.endpoint, due_ms=due_ms, id=callback_id)
+        session.entered(draft.endpoint)
 
 
 def _lacks_predecessor(session: Session, message_id: str, status: str) -> bool:

@@ -12,7 +12,7 @@ import structlog
 from waypost.clock import Clock
 from waypost.store.base import StoreUnavailable
 from waypost.store.effects import Effects
-from waypost.store.engine import Engine
+from waypost.store.engine import Engine, Entered
 from waypost.store.outbox import Draft
 from waypost.store.postgres_connection import (
     CONNECT_S,
@@ -45,11 +45,19 @@ _LONG = frozenset({"purge_commit", "judge_commit", "ending_commit", "replay_comm
 class PostgresEngine(Engine):
     """Opens and closes the connections, and runs transactions and reads on them."""
 
-    def __init__(self, url: str, clock: Clock, *, effects: Effects | None = None, draft: Draft | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        effects: Effects | None = None,
+        draft: Draft | None = None,
+        entered: Entered | None = None,
+    ) -> None:
         super().__init__(clock, draft)
         self._url = url
-        self._writer = PostgresWriter(url, clock, effects)
-        self._long_writer = PostgresWriter(url, clock, effects)
+        self._writer = PostgresWriter(url, clock, effects, entered)
+        self._long_writer = PostgresWriter(url, clock, effects, entered)
         self._readers: asyncpg.Pool | None = None
         self._walkers: asyncpg.Pool | None = None
         self._clock_keeper: asyncio.Task[None] | None = None

@@ -45,6 +45,7 @@ class PostgresSession(Session):
     def __init__(self) -> None:
         self._statements = statements()
         self.noted: set[tuple[str, tuple[Value, ...]]] = set()
+        self.endpoints: set[str] = set()
 
     def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
         statement = self._statements[query]
@@ -61,6 +62,9 @@ class PostgresSession(Session):
     def exclusive(self, *names: str) -> None:
         if names:
             _ask(_Excluding(names))
+
+    def entered(self, endpoint: str) -> None:
+        self.endpoints.add(endpoint)
 
     def note(self, query: str, /, **values: Value) -> None:
         self.noted.add((query, self._statements[query].arguments(values)))
@@ -82,16 +86,21 @@ class Group:
         self._asked: list[tuple[greenlet, _Asked]] = []
         self._excluding: list[tuple[greenlet, _Excluding]] = []
         self._holder: dict[str, greenlet] = {}
+        self._session = PostgresSession()
+
+    @property
+    def endpoints(self) -> set[str]:
+        """Those that have something new once this is committed."""
+        return self._session.endpoints
 
     async def run(self) -> list[object]:
         """Run all to their end and return their results; raises what one of them raises, and `Entangled`."""
-        session = PostgresSession()
         try:
             for fiber in self._fibers:
-                self._resume(fiber, session)
+                self._resume(fiber, self._session)
             while self._asked or self._excluding:
                 await self._round()
-            await self._write_noted(session)
+            await self._write_noted()
         finally:
             for fiber in self._fibers:
                 if fiber and not fiber.dead:
@@ -172,9 +181,9 @@ class Group:
             rows[number].append(tuple(columns))
         return [(fiber, rows[number]) for number, (fiber, _) in enumerate(group)]
 
-    async def _write_noted(self, session: PostgresSession) -> None:
+    async def _write_noted(self) -> None:
         noted: defaultdict[str, list[tuple[Value, ...]]] = defaultdict(list)
-        for query, values in session.noted:
+        for query, values in self._session.noted:
             noted[query].append(values)
         for query in sorted(noted):
             await self._connection.executemany(statements()[query].text, sorted(noted[query], key=_by_first))

@@ -11,6 +11,7 @@ import msgspec
 from waypost.clock import Clock
 from waypost.store.base import StoreUnavailable
 from waypost.store.effects import Effects
+from waypost.store.engine import Entered
 from waypost.store.postgres_connection import (
     close_quietly,
     concerns_one_row,
@@ -52,10 +53,11 @@ class PostgresWriter:
     a new connection. Where only the answer to a commit was lost, the server is asked what became of it.
     """
 
-    def __init__(self, url: str, clock: Clock, effects: Effects | None) -> None:
+    def __init__(self, url: str, clock: Clock, effects: Effects | None, entered: Entered | None) -> None:
         self._url = url
         self._clock = clock
         self._effects = effects
+        self._entered = entered
         self._waiting: list[_Pending] = []
         self._wake = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
@@ -121,14 +123,17 @@ class PostgresWriter:
     async def _try_commit(self, group: Sequence[_Pending]) -> list[_Done]:
         connection = await self._connected()
         await connection.execute("BEGIN")
+        endpoints: set[str] = set()
         try:
-            done = [_Done(result=result) for result in await Group(connection, [one.work for one in group]).run()]
+            together = Group(connection, [one.work for one in group])
+            done = [_Done(result=result) for result in await together.run()]
+            endpoints |= together.endpoints
         except Exception as error:
             if not isinstance(error, Entangled) and not concerns_one_row(error):
                 raise
             await connection.execute("ROLLBACK")
             await connection.execute("BEGIN")
-            done = [await _alone(connection, pending) for pending in group]
+            done = [await _alone(connection, pending, endpoints) for pending in group]
         effects = list(dict.fromkeys(pending.effect for pending in group))
         self._announce(effects)
         transaction: str | None = await connection.fetchval("SELECT pg_current_xact_id_if_assigned()::text")
@@ -141,6 +146,8 @@ class PostgresWriter:
             if said != "COMMIT":
                 raise StoreUnavailable(f"the journal answered {said} to a commit")
         self._announce([f"after:{effect}" for effect in effects])
+        if endpoints and self._entered is not None:
+            self._entered(endpoints)
         return done
 
     async def _was_committed(self, transaction: str) -> bool:
@@ -178,11 +185,13 @@ class PostgresWriter:
                 self._effects.before(effect)
 
 
-async def _alone(connection: asyncpg.Connection, pending: _Pending) -> _Done:
-    """Run one operation so that its failure undoes nothing but itself."""
+async def _alone(connection: asyncpg.Connection, pending: _Pending, endpoints: set[str]) -> _Done:
+    """Run one operation so that its failure undoes nothing but itself; add the endpoints that get something new."""
     await connection.execute("SAVEPOINT one")
     try:
-        (result,) = await Group(connection, [pending.work]).run()
+        alone = Group(connection, [pending.work])
+        (result,) = await alone.run()
+        endpoints |= alone.endpoints
         done = _Done(result=result)
     except Exception as error:
         if not concerns_one_row(error):

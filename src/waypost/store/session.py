@@ -41,6 +41,10 @@ class Session(ABC):
         For rows that many transactions write, such as one of a phone: they are held as shortly as can be.
         """
 
+    @abstractmethod
+    def entered(self, endpoint: str) -> None:
+        """Have whoever delivers told that an endpoint has something new, once this transaction is committed."""
+
     def row(self, query: str, /, **values: Value) -> Row | None:
         """Run a statement and return its first row, or None."""
         rows = self.rows(query, **values)

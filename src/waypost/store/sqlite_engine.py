@@ -8,7 +8,7 @@ from waypost.clock import Clock
 from waypost.store.base import StoreUnavailable
 from waypost.store.connection import MEMORY
 from waypost.store.effects import Effects
-from waypost.store.engine import Engine
+from waypost.store.engine import Engine, Entered
 from waypost.store.journal import LAST_PROBE
 from waypost.store.outbox import Draft
 from waypost.store.reader import Reader
@@ -24,11 +24,17 @@ class SqliteEngine(Engine):
     """Opens and closes the file, and runs transactions and reads on it."""
 
     def __init__(
-        self, path: str | Path, clock: Clock, *, effects: Effects | None = None, draft: Draft | None = None
+        self,
+        path: str | Path,
+        clock: Clock,
+        *,
+        effects: Effects | None = None,
+        draft: Draft | None = None,
+        entered: Entered | None = None,
     ) -> None:
         super().__init__(clock, draft)
         self._path = str(path)
-        self._writer = GroupWriter(self._path, effects)
+        self._writer = GroupWriter(self._path, effects, entered)
         self._reader: Reader | None = None
         self._walker: Reader | None = None  # for lists that may be long in coming: no look-up waits for them
 

@@ -17,6 +17,7 @@ class SqliteSession(Session):
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
         self._sql = queries()
+        self.endpoints: set[str] = set()
 
     def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
         return self.connection.execute(self._sql[query], values).fetchall()
@@ -38,6 +39,9 @@ class SqliteSession(Session):
 
     def exclusive(self, *names: str) -> None:
         return
+
+    def entered(self, endpoint: str) -> None:
+        self.endpoints.add(endpoint)
 
     def note(self, query: str, /, **values: Value) -> None:
         self.rows(query, **values)

@@ -1,9 +1,9 @@
 """What each write of the journal does, inside a transaction that somebody else commits."""
 
 from waypost.model import RANK_UNKNOWN, CallbackDraft, Message, Outcome, Reuse, State
-from waypost.store import exclusion, judging, lanes
+from waypost.store import exclusion, judging, lanes, sharing
 from waypost.store.base import Accepted, TenantRow, WebhookEffect, WebhookReceipt
-from waypost.store.base_queue import QueueEntry
+from waypost.store.base_queue import QueueEntry, as_waiting
 from waypost.store.outbox import Outbox
 from waypost.store.rows import message_of, values_of
 from waypost.store.session import Session
@@ -21,8 +21,10 @@ from waypost.store.settling import (
 FOREVER_MS = (1 << 63) - 1
 
 
-def accept(session: Session, message: Message, entry: QueueEntry | None) -> Accepted:
+def accept(session: Session, message: Message, entry: QueueEntry | None, behind: QueueEntry | None) -> Accepted:
     """Journal a message and its lease, or its place in the queue; or return the earlier row that holds its key."""
+    if behind is not None and entry is None and sharing.lane_stands(session, message, behind):
+        message, entry = as_waiting(message), behind
     if (message.state == State.QUEUED) != (entry is not None):
         raise ValueError(f"message {message.id} is {message.state}: an entry in the queue is for one that waits")
     session.exclusive(exclusion.key(message.account, message.key))
@@ -139,6 +141,7 @@ def save_tenants(session: Session, rows: tuple[TenantRow, ...]) -> None:
     """Insert or replace tenant objects."""
     for row in rows:
         session.run("save_tenant", **values_of(row))
+    sharing.tenants_changed(session)
 
 
 def _row(session: Session, message_id: str) -> Message:

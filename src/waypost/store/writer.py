@@ -13,6 +13,7 @@ import msgspec
 from waypost.store.base import StoreUnavailable
 from waypost.store.connection import MEMORY, concerns_one_row, open_connection, unavailable
 from waypost.store.effects import Effects
+from waypost.store.engine import Entered
 from waypost.store.sqlite_session import SqliteSession
 
 Result = TypeVar("Result")
@@ -45,9 +46,10 @@ class GroupWriter:
     batch opens the file anew, so the journal heals when the disk does.
     """
 
-    def __init__(self, path: str, effects: Effects | None) -> None:
+    def __init__(self, path: str, effects: Effects | None, entered: Entered | None = None) -> None:
         self._path = path
         self._effects = effects
+        self._entered = entered
         self._inbox: queue.SimpleQueue[list[Pending] | None] = queue.SimpleQueue()
         self._gathering: list[Pending] = []
         self._thread: threading.Thread | None = None
@@ -149,6 +151,9 @@ class GroupWriter:
         self._announce(effects)
         session.connection.execute("COMMIT")
         self._announce([f"after:{effect}" for effect in effects])
+        if session.endpoints and self._entered is not None:
+            self._entered(tuple(session.endpoints))
+        session.endpoints.clear()
         return done
 
     def _announce(self, effects: list[str]) -> None:

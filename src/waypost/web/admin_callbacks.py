@@ -107,7 +107,7 @@ class CallbackAdmin:
                 selection, now_ms=now_ms, limit=REPLAY_AT_ONCE, cursor=cursor, audit_id=audit_id
             )
             replayed += len(portion.endpoints)
-            self._deliverer.ring(set(portion.endpoints), probe=True)
+            self._deliverer.replayed(set(portion.endpoints))
             cursor = portion.next_cursor
             if cursor is None:
                 break

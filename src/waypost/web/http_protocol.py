@@ -10,6 +10,7 @@ MAX_HEADER_BYTES = 32_768
 MAX_HEAD_BYTES = 1_048_576  # beyond this nobody is listened to any longer
 HEAD_TIMEOUT_S = 20.0
 HEAD_TOO_LARGE = "waypost.head_too_large"
+LINGER = "linger_s"  # on the server's configuration: how long an idle connection is kept when the server stops
 
 
 class _Nowhere(asyncio.Transport):
@@ -39,6 +40,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._reading_head = True
         self._head_bytes = 0
         self._header_bytes = 0
+        self._is_closing = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -66,6 +68,25 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_ends()
         super().on_headers_complete()
+        if self._is_closing:
+            self.cycle.keep_alive = False  # it is answered, and told that the connection ends with that
+
+    def shutdown(self) -> None:
+        """Close after the answer that is under way, or when no request has come for a moment.
+
+        One that is on its way while an idle connection is closed would be lost to its client.
+        """
+        if self._is_closing:
+            return
+        self._is_closing = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(getattr(self.config, LINGER, 0.0), self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, but not a request that came in whole before the client hung up."""

@@ -9,13 +9,14 @@ from typing import Any
 import structlog
 import uvicorn
 
-from waypost.web.http_protocol import GuardedHttpProtocol
+from waypost.web.http_protocol import LINGER, GuardedHttpProtocol
 
 log = structlog.get_logger("waypost.server")
 
 _BACKLOG = 2048
 _TICK_S = 1.0
 _LOOK_AGAIN_S = 0.005
+_LAST_ACCEPTS_S = 0.05
 _KEEP_ALIVE_S = 75  # longer than the idle limits of common clients and balancers, so that they close first
 
 
@@ -24,9 +25,10 @@ class AddressUnusable(Exception):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, linger_s: float) -> None:
         super().__init__(config)
         self._stopping = asyncio.Event()
+        self._linger_s = linger_s
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -46,6 +48,10 @@ class _Server(uvicorn.Server):
         Uvicorn tells those alone that are there when it begins: one that arrives just then would hold up the stop for
         as long as requests under way may.
         """
+        if self._linger_s:
+            for listener in sockets or ():
+                listener.listen(0)  # no more are let in, and those that are in already are taken
+            await asyncio.sleep(_LAST_ACCEPTS_S)
         for server in self.servers:
             server.close()
         for listener in sockets or ():
@@ -70,11 +76,36 @@ class _Server(uvicorn.Server):
         self._stopping.set()
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens (port 0: on any free port); raises `AddressUnusable`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # told that it is TCP, asyncio's own loop sends without delay, as uvloop always does
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise AddressUnusable(
+            f"cannot listen on {host}:{port}: {error}; choose another with --host or --port"
+        ) from None
+    return listener
+
+
+def url_of(listener: socket.socket, host: str) -> str:
+    """Return the base URL of a socket that listens on a host."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
 class HttpServer:
     """Serves one ASGI application until it is stopped."""
 
-    def __init__(self, app: Any, *, drain_s: float) -> None:
-        """`drain_s` is how long requests under way may take to finish when the server stops."""
+    def __init__(self, app: Any, *, drain_s: float, linger_s: float = 0.0) -> None:
+        """`drain_s` is how long requests under way may take to finish when the server stops.
+
+        `linger_s` is how long it still takes what comes over open connections, and connections that a balancer makes.
+        """
         config = uvicorn.Config(
             app,
             http=GuardedHttpProtocol,
@@ -88,27 +119,17 @@ class HttpServer:
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(drain_s)),
         )
-        self._server = _Server(config)
+        setattr(config, LINGER, linger_s)
+        self._server = _Server(config, linger_s)
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, host: str, port: int) -> str:
-        """Listen (port 0: on any free port) and return the base URL; raises `AddressUnusable`."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # told that it is TCP, asyncio's own loop sends without delay, as uvloop always does
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-            listener.listen(_BACKLOG)
-        except (OSError, OverflowError) as error:
-            listener.close()
-            raise AddressUnusable(
-                f"cannot listen on {host}:{port}: {error}; choose another with --host or --port"
-            ) from None
+    def start(self, host: str, port: int, listener: socket.socket | None = None) -> str:
+        """Listen (port 0: on any free port), or serve a listener, and return the base URL; raises `AddressUnusable`."""
+        if listener is None:
+            listener = listen(host, port)
         listener.setblocking(False)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http server")
-        shown = f"[{host}]" if family == socket.AF_INET6 else host
-        return f"http://{shown}:{listener.getsockname()[1]}"
+        return url_of(listener, host)
 
     async def stop(self) -> None:
         """Stop listening, let requests under way finish, close the connections."""

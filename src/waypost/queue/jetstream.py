@@ -1,0 +1,112 @@
+"""The doorbell and the broadcast of many processes, over NATS: rings through a JetStream stream, news around it.
+
+Nothing here is kept safe: NATS may be away, restarted or wiped at any time. Until it is back rings wait, as many as
+there is room for, and stream and consumer are made anew.
+"""
+
+import asyncio
+
+from nats.aio.client import Client
+
+from waypost.clock import Clock
+from waypost.queue.base import MAX_NAME, News, Ring
+from waypost.queue.embedded import MAX_TAKEN, MAX_WAITING
+from waypost.queue.nats_broadcast import NatsBroadcast
+from waypost.queue.nats_link import Link, Standing, heed_cancelling, reason_of
+from waypost.queue.nats_servers import Servers, checked_prefix
+from waypost.queue.ring_pulls import RingPulls
+from waypost.queue.ring_rounds import RingRounds, StreamSilent
+from waypost.queue.ring_stream import RingStream
+from waypost.queue.waiting import Waiting
+
+_AGAIN_S = 0.25  # between two attempts to have a stream
+_END_S = 1.0
+_BROKEN = 2  # silent probes in a row: a stream that is there but takes nothing, its files being gone, say
+
+
+class JetStreamQueue:
+    """The engine for processes that share a NATS server or cluster."""
+
+    def __init__(self, url: str, clock: Clock, prefix: str = "waypost", *, takes: bool = True) -> None:
+        """Take `nats://[user:password@]host:port`, or several with commas; name each server of a cluster.
+
+        The prefix begins every name on the server, so that installations can share one. Raises ValueError for a URL
+        or a prefix that can't be right.
+        """
+        self._clock = clock
+        servers = Servers(url)
+        self._standing = Standing(servers)
+        self._link = Link(servers, clock, self._standing)
+        self._stream = RingStream(checked_prefix(prefix))
+        self._rung: Waiting[Ring] = Waiting(MAX_WAITING, once=True)
+        self._fetched: Waiting[Ring] = Waiting(MAX_WAITING, once=True)
+        self._broadcast = NatsBroadcast(prefix, clock)
+        self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._silent_probes = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._standing.is_up
+
+    async def start(self) -> None:
+        self._rung.start()
+        self._fetched.start()
+        self._broadcast.start()
+        self._task = asyncio.create_task(self._link.run(self._serve), name="nats-link")
+
+    def put(self, ring: Ring) -> None:
+        if len(ring.name) <= MAX_NAME:
+            self._rung.put(ring)
+
+    async def take(self) -> tuple[Ring, ...]:
+        return await self._fetched.take(MAX_TAKEN)
+
+    def publish(self, topic: str, body: bytes) -> None:
+        self._broadcast.publish(topic, body)
+
+    async def hear(self) -> tuple[News, ...]:
+        return await self._broadcast.hear()
+
+    async def close(self) -> None:
+        self._is_closing = True
+        task, self._task = self._task, None
+        while task is not None and not task.done():
+            task.cancel()  # again, if need be: nothing of this may keep a process from ending
+            await asyncio.wait({task}, timeout=_END_S)
+        self._standing.is_up = False
+
+    async def _serve(self, client: Client) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._broadcast.serve(client), name="nats-broadcast")
+            tasks.create_task(self._keep_ringing(client), name="nats-rings")
+
+    async def _keep_ringing(self, client: Client) -> None:
+        """Ring and fetch; whatever is wrong with the stream must not disturb the broadcast, so the connection stays."""
+        while not client.is_closed:
+            try:
+                await self._ring(client)
+            except Exception as error:  # whatever it is: work that was committed must be told of again
+                self._silent_probes += isinstance(error, StreamSilent)
+                self._standing.lost(reason_of(error))
+            await self._clock.sleep(_AGAIN_S)
+
+    async def _ring(self, client: Client) -> None:
+        if self._silent_probes >= _BROKEN:
+            self._silent_probes = 0
+            await self._stream.remove(client)  # nothing else mends it, and it holds nothing of worth
+        await self._stream.ensure(client)
+        heed_cancelling()
+        rounds = RingRounds(client, self._stream, self._rung, self._clock)
+        pulls = RingPulls(client, self._stream, self._fetched, self._clock)
+        async with rounds.listening():
+            self._silent_probes = 0
+            self._standing.back()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(rounds.run(), name="rings-out")
+                    tasks.create_task(pulls.run(), name="rings-in")
+            finally:
+                if self._is_closing and client.is_connected:
+                    self._rung.put_back(self._fetched.pop(MAX_WAITING))
+                    await rounds.farewell()
