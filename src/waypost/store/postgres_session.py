@@ -168,7 +168,10 @@ class Group:
         if not statement.gives_rows:
             # in one order everywhere, for the rows that several processes write
             values = sorted((question.values for _, question in group), key=_by_first)
-            await self._connection.executemany(statement.text, values)
+            if statement.many is not None and len(values) > 1:
+                await self._connection.execute(statement.many, *map(list, zip(*values, strict=True)))
+            else:
+                await self._connection.executemany(statement.text, values)
             return [(fiber, ()) for fiber, _ in group]
         if len(group) == 1:
             fiber, question = group[0]

@@ -10,6 +10,7 @@ from waypost.store.session import Value
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 _RETURNING = re.compile(r"\bRETURNING\b")
+_VALUES = re.compile(r"VALUES\s*\((.*?)\)(?=\s*ON CONFLICT|\Z)", re.DOTALL)
 
 # PostgreSQL has to know what a parameter is. A name means the same in every statement: times are whole numbers, and so
 # are these; `body` is bytes; everything else is text.
@@ -46,12 +47,27 @@ class Statement:
         is_query = self.text.startswith(("SELECT", "WITH"))
         self.gives_rows = is_query or _RETURNING.search(self.text) is not None
         tag = f"${len(self.parameters) + 1}::bigint"
+        self.many = _for_many(sql.rstrip("; \n"), self.parameters) if name in _FOR_MANY else None
         # For running it with several sets of values at once: behind each row stands whose it is.
         self.tagged = f"SELECT asked.*, {tag} FROM ({self.text}) AS asked" if is_query else f"{self.text}, {tag}"  # noqa: S608 - our own words
 
     def arguments(self, values: Mapping[str, Value]) -> tuple[Value, ...]:
         """Return the values in the order of the parameters; what the statement doesn't name is left out."""
         return tuple([values[parameter] for parameter in self.parameters])
+
+
+def _for_many(sql: str, parameters: tuple[str, ...]) -> str:
+    """Return an INSERT that enters a row for each element of the lists which are given, one for each parameter."""
+    lists = ", ".join(f"${number}::{_type_of(name)}[]" for number, name in enumerate(parameters, 1))
+    names = ", ".join(f"given_{name}" for name in parameters)
+    text = _PARAMETER.sub(r"given_\1", sql)
+    rows = rf"SELECT \1 FROM unnest({lists}) AS given ({names})"  # noqa: S608 - our own words
+    return _VALUES.sub(rows, text)
+
+
+# Inserts of which a busy group holds many; no two of them are about the same row. Only inserts: what has to be found
+# first is found by its key however old the statistics are, but in a join with a list only if they are good.
+_FOR_MANY = frozenset({"insert_message", "insert_webhook", "insert_callback", "enter_work", "enter_meta_id"})
 
 
 @cache
