@@ -23,6 +23,7 @@ from waypost.store.postgres_connection import (
     open_pool,
     unavailable,
 )
+from waypost.store.postgres_names import Names
 from waypost.store.postgres_partitions import make_pieces
 from waypost.store.postgres_schema import upgrade
 from waypost.store.postgres_session import Group
@@ -154,10 +155,10 @@ class PostgresEngine(Engine):
 
 async def _look(connection: asyncpg.Connection, work: Callable[[Session], Result], *, at_one_moment: bool) -> Result:
     if not at_one_moment:
-        (result,) = await Group(connection, [work]).run()
+        (result,) = await Group(connection, Names(connection, set()), [work]).run()
     else:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            (result,) = await Group(connection, [work]).run()
+            (result,) = await Group(connection, Names(connection, set()), [work]).run()
     return result  # type: ignore[return-value]  # of the one work that was given
 
 

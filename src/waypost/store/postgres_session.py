@@ -7,14 +7,14 @@ as the longest of them has statements, and not as many as all of them together.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import asyncpg
 import msgspec
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from waypost.store.exclusion import is_local
+from waypost.store.postgres_names import Names
 from waypost.store.postgres_sql import Statement, put_together, statements
 from waypost.store.session import Row, Session, Value
 
@@ -79,8 +79,9 @@ def _ask(question: _Asked | _Excluding) -> object:
 class Group:
     """Runs works together, inside a transaction that somebody else begins and commits."""
 
-    def __init__(self, connection: asyncpg.Connection, works: Sequence[Work]) -> None:
+    def __init__(self, connection: asyncpg.Connection, names: Names, works: Sequence[Work]) -> None:
         self._connection = connection
+        self._names = names
         self._fibers = [greenlet(work) for work in works]
         self._results: dict[greenlet, object] = {}
         self._asked: list[tuple[greenlet, _Asked]] = []
@@ -94,10 +95,11 @@ class Group:
         return self._session.endpoints
 
     async def run(self) -> list[object]:
-        """Run all to their end and return their results; raises what one of them raises, and `Entangled`."""
+        """Run all to their end and return their results; raises what one of them raises, `Entangled`, `InTheWay`."""
         try:
             for fiber in self._fibers:
                 self._resume(fiber, self._session)
+            await self._take(name for _, question in self._excluding for name in question.names)
             while self._asked or self._excluding:
                 await self._round()
             await self._write_noted()
@@ -146,17 +148,16 @@ class Group:
             if any(self._holder.get(name, fiber) is not fiber for name in question.names):
                 self._excluding.append((fiber, question))
                 continue
-            new = [name for name in question.names if name not in self._holder]
-            self._holder.update(dict.fromkeys(new, fiber))
-            wanted.update(name for name in new if not is_local(name))
+            self._holder.update(dict.fromkeys(question.names, fiber))
+            wanted.update(question.names)
             granted.append(fiber)
-        if wanted:
-            # Sorted, so that of two processes with the same wishes one waits for the other, and not each for each.
-            locks = [_number_of(name) for name in sorted(wanted)]
-            await self._connection.fetch("SELECT pg_advisory_xact_lock(one) FROM unnest($1::bigint[]) AS one", locks)
+        await self._take(wanted)
         for fiber in granted:
             self._resume(fiber, None)
         return bool(granted)
+
+    async def _take(self, names: Iterable[str]) -> None:
+        await self._names.take({name for name in names if not is_local(name)})
 
     async def _changed(self, statement: Statement, values: tuple[Value, ...]) -> int:
         said: str = await self._connection.execute(statement.text, *values)
@@ -194,8 +195,3 @@ class Group:
 
 def _by_first(values: tuple[Value, ...]) -> str:
     return str(values[0]) if values else ""
-
-
-def _number_of(name: str) -> int:
-    """Return the number of a lock: equal names have equal ones, and others nearly never."""
-    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), signed=True)

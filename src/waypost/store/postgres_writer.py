@@ -19,6 +19,7 @@ from waypost.store.postgres_connection import (
     open_connection,
     unavailable,
 )
+from waypost.store.postgres_names import InTheWay, Names
 from waypost.store.postgres_session import Entangled, Group
 from waypost.store.session import Session
 
@@ -110,30 +111,34 @@ class PostgresWriter:
         await self._drop_connection()
 
     async def _commit(self, group: Sequence[_Pending]) -> list[_Done]:
+        known: set[str] = set()
         for _ in range(_TRIES):
             try:
-                return await self._try_commit(group)
+                return await self._try_commit(group, known)
+            except InTheWay:  # it waits for the other in its next try
+                await self._end("ROLLBACK")
             except asyncpg.PostgresError as error:
                 if not is_in_the_way(error):
                     raise
                 await self._end("ROLLBACK")
                 await asyncio.sleep(_WAIT_S * self._clock.chance())
-        return await self._try_commit(group)
+        return await self._try_commit(group, known)
 
-    async def _try_commit(self, group: Sequence[_Pending]) -> list[_Done]:
+    async def _try_commit(self, group: Sequence[_Pending], known: set[str]) -> list[_Done]:
         connection = await self._connected()
         await connection.execute("BEGIN")
         endpoints: set[str] = set()
         try:
-            together = Group(connection, [one.work for one in group])
+            together = Group(connection, Names(connection, known), [one.work for one in group])
             done = [_Done(result=result) for result in await together.run()]
             endpoints |= together.endpoints
         except Exception as error:
-            if not isinstance(error, Entangled) and not concerns_one_row(error):
+            if not isinstance(error, Entangled) and (isinstance(error, InTheWay) or not concerns_one_row(error)):
                 raise
             await connection.execute("ROLLBACK")
             await connection.execute("BEGIN")
-            done = [await _alone(connection, pending, endpoints) for pending in group]
+            names = Names(connection, known)
+            done = [await _alone(connection, names, pending, endpoints) for pending in group]
         effects = list(dict.fromkeys(pending.effect for pending in group))
         self._announce(effects)
         transaction: str | None = await connection.fetchval("SELECT pg_current_xact_id_if_assigned()::text")
@@ -185,18 +190,20 @@ class PostgresWriter:
                 self._effects.before(effect)
 
 
-async def _alone(connection: asyncpg.Connection, pending: _Pending, endpoints: set[str]) -> _Done:
+async def _alone(connection: asyncpg.Connection, names: Names, pending: _Pending, endpoints: set[str]) -> _Done:
     """Run one operation so that its failure undoes nothing but itself; add the endpoints that get something new."""
     await connection.execute("SAVEPOINT one")
+    held = names.held()
     try:
-        alone = Group(connection, [pending.work])
+        alone = Group(connection, names, [pending.work])
         (result,) = await alone.run()
         endpoints |= alone.endpoints
         done = _Done(result=result)
     except Exception as error:
-        if not concerns_one_row(error):
+        if isinstance(error, InTheWay) or not concerns_one_row(error):
             raise
         await connection.execute("ROLLBACK TO one")
+        names.only(held)
         done = _Done(error=error)
     await connection.execute("RELEASE one")
     return done
