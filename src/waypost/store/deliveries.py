@@ -53,6 +53,8 @@ def claim(
         wanted = limit - len(claimed)
         session.run("end_waits", endpoint=endpoint, now_ms=now_ms, limit=wanted)
         rows = session.rows("due_callbacks", endpoint=endpoint, now_ms=now_ms, limit=wanted)
+        messages = {callback_of(row).message_id for row in rows if row[-1] == 1} - {None}
+        session.exclusive(*(exclusion.message(str(message_id)) for message_id in messages))
         for row in rows:
             callback, wait_ends_ms = callback_of(row), row[-2]
             follows_another = row[-1] == 1 and _follows_another(session, callback)
@@ -71,10 +73,7 @@ def claim(
 
 
 def _follows_another(session: Session, callback: Callback) -> bool:
-    """Tell for certain whether another callback of the same message goes first: it may just be being settled."""
-    if callback.message_id is None:
-        return False
-    session.exclusive(exclusion.message(callback.message_id))
+    """Tell for certain whether another callback of the same message goes first: it may have been settled meanwhile."""
     earlier = session.row("earlier_callback", message_id=callback.message_id, url=callback.url, rank=callback.rank)
     return earlier is not None
 

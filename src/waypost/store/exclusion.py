@@ -1,6 +1,6 @@
 """The names of what a transaction works on alone (see `Session.exclusive`)."""
 
-# The order in which they are taken, as their first letter says: whoever needs several begins with the first sort.
+# The sorts of names, and the order in which they are taken where several are taken at once.
 _KEY, _META_ID, _MESSAGE, _LANE, _PAIR, _CLAIM = "abcdef"
 
 

@@ -16,8 +16,10 @@ def note_receiving(session: Session, phones: tuple[str, ...], at_ms: int) -> Non
     """Count the minute for each phone that a POST of Meta's speaks of: one write a phone and minute."""
     minute = at_ms // _MINUTE_MS
     for phone_number_id in phones:
-        if session.row("enter_webhook_minute", phone_number_id=phone_number_id, minute=minute) is not None:
-            session.run("forget_webhook_minutes", phone_number_id=phone_number_id, before_minute=minute - _MINUTES_KEPT)
+        if session.row("webhook_minute", phone_number_id=phone_number_id, minute=minute) is None:
+            session.note("enter_webhook_minute", phone_number_id=phone_number_id, minute=minute)
+            before = minute - _MINUTES_KEPT
+            session.note("forget_webhook_minutes", phone_number_id=phone_number_id, before_minute=before)
 
 
 def judgeable(session: Session, minutes: int, given_up_before_ms: int, limit: int) -> tuple[Message, ...]:

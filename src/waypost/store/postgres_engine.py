@@ -41,6 +41,8 @@ _CLOCK_LOOKS = 3  # the quickest answer tells the time best
 
 # Long ones have a connection of their own: nobody who sends waits for them.
 _LONG = frozenset({"purge_commit", "judge_commit", "ending_commit", "replay_commit", "abandon_commit", "audit_commit"})
+# The one row that all processes write all the time: nobody holds it while others of his transaction are at work.
+_SLOTS = "slots_commit"
 
 
 class PostgresEngine(Engine):
@@ -59,6 +61,7 @@ class PostgresEngine(Engine):
         self._url = url
         self._writer = PostgresWriter(url, clock, effects, entered)
         self._long_writer = PostgresWriter(url, clock, effects, entered)
+        self._slot_writer = PostgresWriter(url, clock, effects, entered)
         self._readers: asyncpg.Pool | None = None
         self._walkers: asyncpg.Pool | None = None
         self._clock_keeper: asyncio.Task[None] | None = None
@@ -83,6 +86,7 @@ class PostgresEngine(Engine):
             raise unavailable(error, self._url) from error
         self._writer.start()
         self._long_writer.start()
+        self._slot_writer.start()
         self._clock_keeper = asyncio.create_task(self._keep_time(), name="journal-clock")
 
     async def close(self) -> None:
@@ -94,6 +98,7 @@ class PostgresEngine(Engine):
                 await keeper
         await self._writer.stop()
         await self._long_writer.stop()
+        await self._slot_writer.stop()
         pools = (self._readers, self._walkers)
         self._readers = self._walkers = None
         for pool in pools:
@@ -101,7 +106,7 @@ class PostgresEngine(Engine):
                 await _close(pool)
 
     async def _write(self, effect: str, work: Callable[[Session], Result]) -> Result:
-        writer = self._long_writer if effect in _LONG else self._writer
+        writer = self._long_writer if effect in _LONG else self._slot_writer if effect == _SLOTS else self._writer
         return await writer.run(effect, work)
 
     async def _read(self, work: Callable[[Session], Result]) -> Result:

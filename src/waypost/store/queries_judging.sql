@@ -1,10 +1,13 @@
 -- The statements that judge unknown messages (decision D6) by name, like those in `queries.sql`.
 
+-- name: webhook_minute
+-- Whether a POST of Meta's about a phone came in during a minute.
+SELECT 1 FROM webhook_minute WHERE phone_number_id = :phone_number_id AND minute = :minute;
+
 -- name: enter_webhook_minute
--- Notes that a POST of Meta's about a phone came in; a row comes back only for the first one in its minute.
+-- Notes that one did.
 INSERT INTO webhook_minute (phone_number_id, minute) VALUES (:phone_number_id, :minute)
-ON CONFLICT (phone_number_id, minute) DO NOTHING
-RETURNING minute;
+ON CONFLICT (phone_number_id, minute) DO NOTHING;
 
 -- name: forget_webhook_minutes
 -- Minutes that can't matter any more: by then a message is judged without them.

@@ -30,8 +30,8 @@ class Session(ABC):
     def exclusive(self, *names: str) -> None:
         """Wait until no other transaction works on any of these, and keep them from others until this one has ended.
 
-        What is looked up from here on is as the others left it. Names of several sorts are taken in the order meta id,
-        message, lane, pair, so that no two transactions wait for each other.
+        What is looked up from here on is as the others left it. To be said before anything else where it is known by
+        then: a name that is asked for later may mean that the transaction is run again from its start.
         """
 
     @abstractmethod

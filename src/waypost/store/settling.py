@@ -51,6 +51,16 @@ def scopes_of_phone(phone_number_id: str) -> tuple[str, str]:
     return f"{phone_number_id}/", f"{phone_number_id}0"  # "0" follows "/"
 
 
+def names_of(event: StatusEvent) -> list[str]:
+    """Name what a status is about (see `Session.exclusive`), as far as it says so itself."""
+    names = [exclusion.meta_id(event.phone_number_id, event.meta_message_id)]
+    if token := _TOKEN.fullmatch(event.opaque or ""):
+        names.append(exclusion.message(MESSAGE_ID_PREFIX + token[1]))
+    elif event.opaque:
+        names.append(exclusion.pair(event.phone_number_id, event.recipient))
+    return names
+
+
 def owner_of(session: Session, outbox: Outbox, event: StatusEvent) -> str | None:
     """Find the message of a status by its Meta id, else by our token; a token also binds the Meta id."""
     row = session.row("owner_of_meta_id", meta_message_id=event.meta_message_id, phone_number_id=event.phone_number_id)
@@ -75,21 +85,27 @@ def owner_of(session: Session, outbox: Outbox, event: StatusEvent) -> str | None
 def settle_pair(session: Session, outbox: Outbox, phone_number_id: str, recipient: str, opaque: str) -> None:
     """Bind parked reports of a pair to unknown messages with this opaque data, as long as exactly one fits."""
     session.exclusive(exclusion.pair(phone_number_id, recipient))
-    while True:
-        reports = session.rows("settling_reports", phone_number_id=phone_number_id, recipient=recipient, opaque=opaque)
-        if not reports:
-            return
-        scope = pair_scope(phone_number_id, recipient)
-        candidates = session.rows("settling_candidates", scope=scope, opaque=opaque)
-        match = only_match(
-            _each_once(msgspec.convert(candidates, list[Candidate])), msgspec.convert(reports, list[Report])
-        )
-        if match is None:
-            return
+    alone_with: tuple[Candidate, Report] | None = None
+    while (match := _match(session, phone_number_id, recipient, opaque)) is not None:
         candidate, report = match
+        if match != alone_with:  # looked up once more, now that nobody else can work on either
+            session.exclusive(
+                exclusion.meta_id(phone_number_id, report.meta_message_id), exclusion.message(candidate.message_id)
+            )
+            alone_with = match
+            continue
         if candidate.kind == EARLIER:
             session.run("leave_earlier", id=candidate.message_id)
         bind(session, outbox, candidate.message_id, candidate.account, phone_number_id, report.meta_message_id)
+
+
+def _match(session: Session, phone_number_id: str, recipient: str, opaque: str) -> tuple[Candidate, Report] | None:
+    reports = session.rows("settling_reports", phone_number_id=phone_number_id, recipient=recipient, opaque=opaque)
+    if not reports:
+        return None
+    scope = pair_scope(phone_number_id, recipient)
+    candidates = session.rows("settling_candidates", scope=scope, opaque=opaque)
+    return only_match(_each_once(msgspec.convert(candidates, list[Candidate])), msgspec.convert(reports, list[Report]))
 
 
 def _each_once(candidates: list[Candidate]) -> list[Candidate]:
@@ -123,6 +139,7 @@ def bind(
     session: Session, outbox: Outbox, message_id: str, account: str, phone_number_id: str, meta_message_id: str
 ) -> None:
     """Enter a Meta id for a message, and attach what was parked under it."""
+    session.exclusive(exclusion.message(message_id))
     session.run(
         "enter_meta_id",
         meta_message_id=meta_message_id,

@@ -13,6 +13,7 @@ from waypost.store.settling import (
     attach_parked,
     bind,
     leave_in_doubt,
+    names_of,
     owner_of,
     pair_scope,
     settle_pair,
@@ -27,7 +28,10 @@ def accept(session: Session, message: Message, entry: QueueEntry | None, behind:
         message, entry = as_waiting(message), behind
     if (message.state == State.QUEUED) != (entry is not None):
         raise ValueError(f"message {message.id} is {message.state}: an entry in the queue is for one that waits")
-    session.exclusive(exclusion.key(message.account, message.key))
+    named = [exclusion.key(message.account, message.key)]
+    if entry is not None:
+        named.append(exclusion.lane(message.phone_number_id, message.recipient, message.appkey))
+    session.exclusive(*named)
     values = values_of(message)
     if session.row("take_key", **values) is None:
         row = session.row("holder_of_key", key=message.key, account=message.account)
@@ -116,9 +120,9 @@ def expire_leases(session: Session, outbox: Outbox, now_ms: int, all_owners: boo
 
 def record_webhook(session: Session, outbox: Outbox, receipt: WebhookReceipt) -> WebhookEffect:
     """Journal one POST of Meta's, each of its statuses, and the callbacks for what else is in it."""
+    session.exclusive(*(name for event in receipt.statuses for name in names_of(event)))
     session.run("insert_webhook", id=receipt.id, received_at_ms=receipt.received_at_ms, body=receipt.raw)
     judging.note_receiving(session, receipt.phones, receipt.received_at_ms)
-    session.exclusive(*(exclusion.meta_id(event.phone_number_id, event.meta_message_id) for event in receipt.statuses))
     counts = {"recorded": 0, "repeated": 0, "parked": 0}
     for event in receipt.statuses:
         message_id = owner_of(session, outbox, event)
