@@ -97,18 +97,25 @@ class Postgres:
 class Nats:
     """A NATS server with JetStream of our own in a folder; several can be one cluster."""
 
-    def __init__(self, name: str = "one", routes: Sequence[int] = (), cluster_port: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "one",
+        routes: Sequence[int] = (),
+        cluster_port: int | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Further options are as on its command line, such as `--user`."""
         self.port, self._monitor_port = free_port(), free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.name = name
-        self._routes, self._cluster_port = tuple(routes), cluster_port
+        self._routes, self._cluster_port, self._options = tuple(routes), cluster_port, tuple(options)
         self.storage = Path(tempfile.mkdtemp(prefix="waypost-nats-"))
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         """Start the server and wait until JetStream is ready to work (in a cluster: until it has a leader)."""
         arguments = ["-a", "127.0.0.1", "-p", str(self.port), "-n", self.name, "-js", "-sd", str(self.storage)]
-        arguments += ["-m", str(self._monitor_port)]
+        arguments += ["-m", str(self._monitor_port), *self._options]
         if self._cluster_port is not None:
             routes = ",".join(f"nats://127.0.0.1:{port}" for port in self._routes)
             arguments += ["--cluster_name", "waypost", "--cluster", f"nats://127.0.0.1:{self._cluster_port}"]
@@ -139,6 +146,16 @@ class Nats:
         if process is not None and process.poll() is None:
             process.kill()
             await asyncio.to_thread(process.wait, START_S)
+
+    def freeze(self) -> None:
+        """Have the server hang: its connections stay, and it does nothing until it is killed or thawed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have the server go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def wipe(self) -> None:
         """Erase everything that the server has stored."""

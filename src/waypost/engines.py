@@ -17,6 +17,10 @@ from waypost.store.sqlite import SqliteStore
 AnyStore = SqliteStore | PostgresStore
 
 
+class EngineUnusable(Exception):
+    """An engine can't be what the settings say; the message names the setting."""
+
+
 def journal(
     settings: Settings,
     clock: Clock,
@@ -32,10 +36,16 @@ def journal(
 
 
 def doorbell(settings: Settings, clock: Clock, *, takes: bool) -> Queue:
-    """Return what rings between processes, or inside this one; `takes` tells whether this process answers rings."""
+    """Return what rings between processes, or inside this one; `takes` tells whether this process answers rings.
+
+    Raises `EngineUnusable` for an address that can't be right.
+    """
     if not settings.nats_url:
         return EmbeddedQueue()
-    return JetStreamQueue(settings.nats_url, clock, settings.nats_prefix, takes=takes)
+    try:
+        return JetStreamQueue(settings.nats_url, clock, settings.nats_prefix, takes=takes)
+    except ValueError as error:
+        raise EngineUnusable(f"WAYPOST_NATS_URL: {error}") from None
 
 
 def folders_to_own(settings: Settings) -> list[DataDir]:

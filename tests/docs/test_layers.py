@@ -31,7 +31,7 @@ SIDE = {  # parts beside the layers: what each may import of ours
 USERS = {  # parts that only some may use
     "settings": {"cli", "service", "site", "engines"},
     "data_dir": {"cli", "service", "engines"},
-    "engines": {"service"},
+    "engines": {"cli", "service"},
     "open_files": {"cli"},
     "telemetry": {"cli", "service", "site", "web", "gateway"},
     "sdk": {"cli"},

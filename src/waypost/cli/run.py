@@ -44,11 +44,12 @@ def plain_failures() -> Iterator[None]:
 
 def _expected() -> tuple[type[Exception], ...]:
     """Return what may fail for reasons that an operator can mend; imported only when something has failed."""
+    from waypost.engines import EngineUnusable
     from waypost.gateway.vault import SealBroken
     from waypost.store.base import StoreUnavailable
     from waypost.web.server import AddressUnusable
 
-    return DataDirBusy, DataDirUnusable, SealBroken, StoreUnavailable, AddressUnusable
+    return DataDirBusy, DataDirUnusable, EngineUnusable, SealBroken, StoreUnavailable, AddressUnusable
 
 
 T = TypeVar("T")

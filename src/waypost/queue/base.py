@@ -22,7 +22,7 @@ class News(Noun, frozen=True, kw_only=True):
     body: bytes = b""
 
 
-MISSED = News(topic="")  # heard whenever listening begins, anew too: what was told until then has to be looked up
+MISSED = News(topic="")  # heard when listening begins, anew too, and when the listener is too slow: look everything up
 
 
 class Doorbell(Protocol):
@@ -53,7 +53,10 @@ class Doorbell(Protocol):
 
 
 class Broadcast(Protocol):
-    """Tells every other process of a change, such as of the tenants; news can be lost, and `MISSED` says so."""
+    """Tells every other process of a change, such as of the tenants.
+
+    News can be lost. A listener that was away, or that is a thousand news behind, hears `MISSED`.
+    """
 
     def publish(self, topic: str, body: bytes) -> None:
         """Tell all processes but this one, from any thread: it never waits and never raises.

@@ -7,12 +7,13 @@ there is room for, and stream and consumer are made anew.
 import asyncio
 
 from nats.aio.client import Client
+from nats.js.errors import ServerError
 
 from waypost.clock import Clock
 from waypost.queue.base import MAX_NAME, News, Ring
 from waypost.queue.embedded import MAX_TAKEN, MAX_WAITING
 from waypost.queue.nats_broadcast import NatsBroadcast
-from waypost.queue.nats_link import Link, Standing, heed_cancelling, reason_of
+from waypost.queue.nats_link import Link, Standing, cancellable, reason_of, together
 from waypost.queue.nats_servers import Servers, checked_prefix
 from waypost.queue.ring_pulls import RingPulls
 from waypost.queue.ring_rounds import RingRounds, StreamSilent
@@ -21,7 +22,7 @@ from waypost.queue.waiting import Waiting
 
 _AGAIN_S = 0.25  # between two attempts to have a stream
 _END_S = 1.0
-_BROKEN = 2  # silent probes in a row: a stream that is there but takes nothing, its files being gone, say
+_BROKEN = 2  # failures in a row of a server that answers: the stream is damaged, its files being gone, say
 
 
 class JetStreamQueue:
@@ -30,10 +31,11 @@ class JetStreamQueue:
     def __init__(self, url: str, clock: Clock, prefix: str = "waypost", *, takes: bool = True) -> None:
         """Take `nats://[user:password@]host:port`, or several with commas; name each server of a cluster.
 
-        The prefix begins every name on the server, so that installations can share one. Raises ValueError for a URL
-        or a prefix that can't be right.
+        The prefix begins every name on the server, so that installations can share one. A process that only rings says
+        that it takes nothing: the rings are for others. Raises ValueError for a URL or a prefix that can't be right.
         """
         self._clock = clock
+        self._takes = takes
         servers = Servers(url)
         self._standing = Standing(servers)
         self._link = Link(servers, clock, self._standing)
@@ -43,7 +45,7 @@ class JetStreamQueue:
         self._broadcast = NatsBroadcast(prefix, clock)
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
-        self._silent_probes = 0
+        self._failures = 0
 
     @property
     def connected(self) -> bool:
@@ -77,9 +79,7 @@ class JetStreamQueue:
         self._standing.is_up = False
 
     async def _serve(self, client: Client) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._broadcast.serve(client), name="nats-broadcast")
-            tasks.create_task(self._keep_ringing(client), name="nats-rings")
+        await together(self._broadcast.serve(client), self._keep_ringing(client))
 
     async def _keep_ringing(self, client: Client) -> None:
         """Ring and fetch; whatever is wrong with the stream must not disturb the broadcast, so the connection stays."""
@@ -87,25 +87,26 @@ class JetStreamQueue:
             try:
                 await self._ring(client)
             except Exception as error:  # whatever it is: work that was committed must be told of again
-                self._silent_probes += isinstance(error, StreamSilent)
+                self._failures += isinstance(error, (StreamSilent, ServerError))
                 self._standing.lost(reason_of(error))
             await self._clock.sleep(_AGAIN_S)
 
     async def _ring(self, client: Client) -> None:
-        if self._silent_probes >= _BROKEN:
-            self._silent_probes = 0
-            await self._stream.remove(client)  # nothing else mends it, and it holds nothing of worth
-        await self._stream.ensure(client)
-        heed_cancelling()
+        with cancellable():
+            if self._failures >= _BROKEN:
+                self._failures = 0
+                await self._stream.remove(client)  # nothing else mends it, and it holds nothing of worth
+            await self._stream.ensure(client)
         rounds = RingRounds(client, self._stream, self._rung, self._clock)
         pulls = RingPulls(client, self._stream, self._fetched, self._clock)
         async with rounds.listening():
-            self._silent_probes = 0
+            self._failures = 0
             self._standing.back()
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(rounds.run(), name="rings-out")
-                    tasks.create_task(pulls.run(), name="rings-in")
+                if self._takes:
+                    await together(rounds.run(), pulls.run())
+                else:
+                    await rounds.run()
             finally:
                 if self._is_closing and client.is_connected:
                     self._rung.put_back(self._fetched.pop(MAX_WAITING))

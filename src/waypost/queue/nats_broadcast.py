@@ -93,6 +93,11 @@ class NatsBroadcast:
         if not message.data:
             return  # another process begins to listen
         try:
-            self._heard.put(msgspec.msgpack.decode(message.data, type=News))
+            news = msgspec.msgpack.decode(message.data, type=News)
         except msgspec.DecodeError:  # from somebody else on that server, or from a version that says it otherwise
             log.warning("news_not_understood", bytes=len(message.data))
+            return
+        if len(self._heard) >= _MAX_WAITING:  # the listener is late: let it look everything up
+            self._heard.pop(_MAX_WAITING)
+            self._heard.put(MISSED)
+        self._heard.put(news)

@@ -6,7 +6,7 @@ what was asked before the loss, waits ten seconds for a server that hangs, and e
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 
 import structlog
 from nats.aio.client import Client
@@ -73,10 +73,9 @@ class Link:
     async def _hold(self, serve: Serve) -> None:
         client, watch = Client(), _Watch()
         try:
-            await self._connect(client, watch)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._until_lost(client, watch), name="nats-watch")
-                tasks.create_task(serve(client), name="nats-serve")
+            with cancellable():
+                await self._connect(client, watch)
+            await together(self._until_lost(client, watch), serve(client))
         finally:
             await _end(client)
 
@@ -101,7 +100,6 @@ class Link:
             )
         except NatsError as error:
             raise ConnectionLost(watch.reason or reason_of(error)) from None
-        heed_cancelling()
 
     async def _until_lost(self, client: Client, watch: "_Watch") -> None:
         while not client.is_closed:  # looked at too: nats-py tells late, or never, of a server that hangs
@@ -123,24 +121,44 @@ class _Watch:
         self.ended.set()
 
 
-def reason_of(error: BaseException) -> str:
-    """Return an exception in a line: of a group of them the first."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{error}" or type(error).__name__
+def reason_of(error: Exception) -> str:
+    """Return an exception in a line."""
+    return str(error) or type(error).__name__
 
 
-def heed_cancelling() -> None:
-    """End a task that was cancelled: below Python 3.12, nats-py's waits with a limit can swallow that."""
+async def together(*works: Coroutine[object, object, None]) -> None:
+    """Do several things until one of them ends; end the others, and raise what was raised.
+
+    Unlike a task group this lets a cancellation win over an error at the same time: closing must not begin again.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, Exception):
+            raise error
+
+
+@contextlib.contextmanager
+def cancellable() -> Iterator[None]:
+    """End a task that is cancelled meanwhile: below Python 3.12, nats-py's waits with a limit can swallow that."""
     task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 async def _end(client: Client) -> None:
     """Close a connection, dropping what a server that hangs would never read: nats-py would wait for that for ever."""
     try:
-        with contextlib.suppress(TimeoutError, NatsError, OSError):
+        with contextlib.suppress(Exception):  # an error would hide that we are cancelled
             async with asyncio.timeout(_CLOSE_S):
                 await client.close()
     finally:

@@ -14,13 +14,13 @@ from waypost.queue.base import Ring
 from waypost.queue.ring_stream import RingStream
 from waypost.queue.waiting import Waiting
 
-_SECOND_NS = 1_000_000_000
+_MS_NS = 1_000_000
 _BATCH = 200  # rings per request: what one process may hold that others can't take
-_EXPIRES_S = 30
-_HEARTBEAT_S = 1
-_SILENCE_S = 2.5  # two heartbeats missed: whoever had our request is gone
+_EXPIRES_MS = 30_000
+_HEARTBEAT_MS = 500
+_SILENCE_S = 1.5  # two heartbeats missed: whoever had our request is gone
 _REQUEST = msgspec.json.encode(
-    {"batch": _BATCH, "expires": _EXPIRES_S * _SECOND_NS, "idle_heartbeat": _HEARTBEAT_S * _SECOND_NS}
+    {"batch": _BATCH, "expires": _EXPIRES_MS * _MS_NS, "idle_heartbeat": _HEARTBEAT_MS * _MS_NS}
 )
 _NOTHING_CAME = "408"  # NATS: the request has expired
 _ALIVE = StatusCode.CONTROL_MESSAGE

@@ -11,6 +11,7 @@ the stream holds is what waits. (A work queue wants every message acknowledged, 
 ring; nobody would make use of redelivery, for the leases in the journal are what redelivers.)
 """
 
+import contextlib
 from hashlib import blake2b
 from typing import get_args
 
@@ -57,14 +58,15 @@ class RingStream:
         """
         manager = JetStreamManager(client, timeout=_API_S)
         await self._ensure_stream(manager)
-        await manager.add_consumer(  # changes nothing if it is there
-            self.name,
-            ConsumerConfig(durable_name=self.consumer, ack_policy=AckPolicy.NONE),
-        )
+        try:
+            await manager.consumer_info(self.name, self.consumer)
+        except NotFoundError:
+            await manager.add_consumer(self.name, ConsumerConfig(durable_name=self.consumer, ack_policy=AckPolicy.NONE))
 
     async def remove(self, client: Client) -> None:
-        """Remove the stream with all that waits in it."""
-        await JetStreamManager(client, timeout=_API_S).delete_stream(self.name)
+        """Remove the stream, if there is one, with all that waits in it."""
+        with contextlib.suppress(NotFoundError):
+            await JetStreamManager(client, timeout=_API_S).delete_stream(self.name)
 
     async def _ensure_stream(self, manager: JetStreamManager) -> None:
         try:

@@ -24,6 +24,9 @@ class Waiting(Generic[Item]):
         self._takers = 0
         self.wanted = asyncio.Event()  # set while a taker waits
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     def start(self) -> None:
         """Wake takers in the event loop that is running now; what was put earlier is there for them."""
         self._loop = asyncio.get_running_loop()
