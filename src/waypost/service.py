@@ -121,7 +121,9 @@ class Service:
             self._run(running, deliverer.run(), "deliverer")
             self._run(running, judge.run(), "judge")
             self._run(running, self._answer_rings(deliverer, parts), "doorbell")
-        site = Site(Inside(store, registry, self._outbox, meta, parts, deliverer), self.settings, self.clock)
+        site = Site(
+            Inside(store, registry, self._outbox, meta, parts, deliverer, self._queue), self.settings, self.clock
+        )
         is_worker = self.role == Role.WORKER
         app = site.health_alone() if is_worker else site.whole(self.admin_token, self.verify_token)
         server = HttpServer(app, drain_s=self._longest_request_s(), linger_s=_LINGER_S if neighbours else 0.0)

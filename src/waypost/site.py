@@ -15,6 +15,7 @@ from waypost.gateway.queue_view import QueueView
 from waypost.gateway.registry import Registry
 from waypost.gateway.sending import Sending
 from waypost.meta.client import MetaClient
+from waypost.queue.base import Doorbell
 from waypost.settings import Settings
 from waypost.store.base import Store
 from waypost.telemetry import Metrics
@@ -41,6 +42,7 @@ class Inside(NamedTuple):
     meta: MetaClient
     sending: Sending
     deliverer: Deliverer
+    doorbell: Doorbell
 
 
 class Site:
@@ -52,6 +54,7 @@ class Site:
         self._clock = clock
         self._metrics = Metrics()
         inside.deliverer.measured_by(self._metrics)
+        self._metrics.doorbell.set_function(lambda: inside.doorbell.connected)
         self._view = QueueView(inside.store, inside.registry, inside.sending, clock, settings.max_waiting)
 
     def whole(self, admin_token: str, verify_token: str) -> Application:

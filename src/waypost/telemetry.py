@@ -79,6 +79,9 @@ class Metrics:
         )
         self.callbacks_due = Gauge("waypost_callbacks_due", "Callbacks that wait.", registry=self.registry)
         self.endpoints_down = Gauge("waypost_endpoints_down", "Endpoints that are only probed.", registry=self.registry)
+        self.doorbell = Gauge(
+            "waypost_doorbell_connected", "Whether rings get through to other processes.", registry=self.registry
+        )
         self.in_flight = Gauge("waypost_in_flight", "Messages between journal and answer.", registry=self.registry)
         self.unsettled = Gauge("waypost_unsettled", "Messages whose outcome is unknown.", registry=self.registry)
 
