@@ -12,7 +12,7 @@ from nats.js import JetStreamContext
 
 from tests.conformance.doorbells import PATIENCE_S, phone, taken, until
 from tests.conftest import assert_nothing_left
-from tests.servers import Nats, nats_cluster
+from tests.servers import Nats, free_port, nats_cluster
 from waypost.clock import Clock
 from waypost.queue.base import MISSED, News
 from waypost.queue.embedded import MAX_WAITING
@@ -112,7 +112,7 @@ async def test_a_server_that_is_not_there_yet_gets_what_waited() -> None:
 
 
 async def test_closing_does_not_wait_for_a_server_that_never_came() -> None:
-    both = Pair(Nats().url)
+    both = Pair(f"nats://127.0.0.1:{free_port()}")
     await both.start()
     both.ringer.put(phone("1"))
     await both.close()
