@@ -35,15 +35,15 @@ def journal(
     return SqliteStore(database_path(settings), clock, effects=effects, draft=draft, entered=entered)
 
 
-def doorbell(settings: Settings, clock: Clock, *, takes: bool) -> Queue:
-    """Return what rings between processes, or inside this one; `takes` tells whether this process answers rings.
+def doorbell(settings: Settings, clock: Clock) -> Queue:
+    """Return what rings between processes, or inside this one.
 
     Raises `EngineUnusable` for an address that can't be right.
     """
     if not settings.nats_url:
         return EmbeddedQueue()
     try:
-        return JetStreamQueue(settings.nats_url, clock, settings.nats_prefix, takes=takes)
+        return JetStreamQueue(settings.nats_url, clock, settings.nats_prefix)
     except ValueError as error:
         raise EngineUnusable(f"WAYPOST_NATS_URL: {error}") from None
 

@@ -70,7 +70,7 @@ class Service:
         self.made_admin_token = False
         self.url = ""
         self._folder = DataDir(Path(settings.data_dir))
-        self._queue: Queue = engines.doorbell(settings, self.clock, takes=role != Role.WEB)
+        self._queue: Queue = engines.doorbell(settings, self.clock)
         self._owned: list[DataDir] = []
         self._running = contextlib.AsyncExitStack()
 

@@ -15,5 +15,6 @@ for name in (
     "queue_ending",
     "pausing",
     "sharing",
+    "queue_bell",
 ):
     pytest.register_assert_rewrite(f"tests.conformance.{name}_suite")

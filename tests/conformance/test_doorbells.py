@@ -146,7 +146,7 @@ class TestProcesses:
         assert sorted(await taken(taker, 100), key=lambda ring: int(ring.name)) == [phone(name) for name in names]
 
     async def test_who_only_rings_takes_nothing_from_others(self, server: Nats, another: Another) -> None:
-        rings_only, takes = JetStreamQueue(server.url, Clock(), takes=False), another()
+        rings_only, takes = another(), another()
         await rings_only.start()
         await takes.start()
         try:

@@ -28,14 +28,13 @@ _BROKEN = 2  # failures in a row of a server that answers: the stream is damaged
 class JetStreamQueue:
     """The engine for processes that share a NATS server or cluster."""
 
-    def __init__(self, url: str, clock: Clock, prefix: str = "waypost", *, takes: bool = True) -> None:
+    def __init__(self, url: str, clock: Clock, prefix: str = "waypost") -> None:
         """Take `nats://[user:password@]host:port`, or several with commas; name each server of a cluster.
 
-        The prefix begins every name on the server, so that installations can share one. A process that only rings says
-        that it takes nothing: the rings are for others. Raises ValueError for a URL or a prefix that can't be right.
+        The prefix begins every name on the server, so that installations can share one. Raises ValueError for a URL
+        or a prefix that can't be right.
         """
         self._clock = clock
-        self._takes = takes
         servers = Servers(url)
         self._standing = Standing(servers)
         self._link = Link(servers, clock, self._standing)
@@ -103,10 +102,7 @@ class JetStreamQueue:
             self._failures = 0
             self._standing.back()
             try:
-                if self._takes:
-                    await together(rounds.run(), pulls.run())
-                else:
-                    await rounds.run()
+                await together(rounds.run(), pulls.run())
             finally:
                 if self._is_closing and client.is_connected:
                     self._rung.put_back(self._fetched.pop(MAX_WAITING))
