@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
+import msgspec
+
 from waypost.store.named_sql import parse, queries
 from waypost.store.session import Value
 
@@ -36,6 +38,10 @@ _WHOLE_NUMBERS = frozenset(
 )
 
 
+_LISTS = frozenset({"ids", "meta_ids"})  # of texts, as JSON
+_STAND_IN = "\ufffd"
+
+
 class Statement:
     """One statement: its text, the names of its parameters in their order, and whether it gives rows."""
 
@@ -52,8 +58,11 @@ class Statement:
         self.tagged = f"SELECT asked.*, {tag} FROM ({self.text}) AS asked" if is_query else f"{self.text}, {tag}"  # noqa: S608 - our own words
 
     def arguments(self, values: Mapping[str, Value]) -> tuple[Value, ...]:
-        """Return the values in the order of the parameters; what the statement doesn't name is left out."""
-        return tuple([values[parameter] for parameter in self.parameters])
+        """Return the values in the order of the parameters; what the statement doesn't name is left out.
+
+        U+FFFD stands in place of NUL, which this engine's texts can't hold: in what is looked for as in what is kept.
+        """
+        return tuple([_without_nul(parameter, values[parameter]) for parameter in self.parameters])
 
 
 def _for_many(sql: str, parameters: tuple[str, ...]) -> str:
@@ -90,6 +99,15 @@ _OWN_WORDS = (
     ("(SELECT value FROM json_each(:ids))", "(SELECT json_array_elements_text(:ids::json))"),
     ("CROSS JOIN callback ON", "JOIN callback ON"),
 )
+
+
+def _without_nul(parameter: str, value: Value) -> Value:
+    if not isinstance(value, str):
+        return value
+    if parameter in _LISTS and "\\u0000" in value:
+        texts = msgspec.json.decode(value, type=list[str])
+        return msgspec.json.encode([text.replace("\0", _STAND_IN) for text in texts]).decode()
+    return value.replace("\0", _STAND_IN) if "\0" in value else value
 
 
 def _type_of(parameter: str) -> str:
