@@ -65,8 +65,13 @@ class StackProcess:
         self._process = process
 
     @classmethod
-    async def start(cls, name: str, upstream: str, folder: Path, core: int) -> "StackProcess":
-        """Start a stack on one core; raises `BenchFailed` with the end of its log if it does not come up."""
+    async def start(
+        cls, name: str, upstream: str, folder: Path, core: int, further: dict[str, str] | None = None
+    ) -> "StackProcess":
+        """Start a stack on one core, with further environment variables.
+
+        Raises `BenchFailed` with the end of its log if it does not come up.
+        """
         folder.mkdir()  # noqa: ASYNC240 - nothing else runs yet
         with (folder / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
@@ -76,7 +81,7 @@ class StackProcess:
                 stderr=log,
                 cwd=_ROOT,
                 # a setting of the shell must not change what is measured
-                env={key: value for key, value in os.environ.items() if not key.startswith("WAYPOST_")},
+                env={key: text for key, text in os.environ.items() if not key.startswith("WAYPOST_")} | (further or {}),
             )
         started = cls(name, process, folder / "data" / "waypost.db")
         try:

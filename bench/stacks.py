@@ -95,6 +95,28 @@ async def full(upstream: str, folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
+async def shared(upstream: str, folder: Path) -> AsyncIterator[str]:
+    """The gateway as one of several on a PostgreSQL database, which the environment names."""
+    telemetry.configure("info", pretty=False)
+    settings = Settings(
+        data_dir=str(folder),
+        database_url=os.environ["BENCH_DATABASE_URL"],
+        secret_key="bench" * 8,
+        meta_base_url=upstream,
+        allow_private_callbacks=True,
+        admin_token=ADMIN_TOKEN,
+        meta_verify_token=ADMIN_TOKEN,
+    )
+    await apply_offline(settings, TENANTS)
+    service = Service(settings)
+    url = await service.start(HOST, 0)
+    try:
+        yield url
+    finally:
+        await service.stop()
+
+
+@asynccontextmanager
 async def pushes(upstream: str, folder: Path) -> AsyncIterator[str]:
     """The floor of a callback: pushes a body as often as a request says with the gateway's own client, no journal."""
     http = SafeHttp(Clock(), timeout_s=_PUSH_TIMEOUT_S, allow_private=True)
@@ -122,6 +144,7 @@ STACKS: dict[str, Callable[[str, Path], AbstractAsyncContextManager[str]]] = {
     "no-op": no_op,
     "proxy": proxy,
     "full": full,
+    "shared": shared,
     "pushes": pushes,
 }
 

@@ -56,6 +56,12 @@ class Postgres:
         self._process = _start(command, self._folder / "log")
         await self.until_ready()
 
+    @property
+    def pid(self) -> int:
+        """The process that the others of the server come from."""
+        assert self._process is not None
+        return self._process.pid
+
     async def until_ready(self) -> None:
         """Wait until the server takes connections."""
         async with asyncio.timeout(START_S):

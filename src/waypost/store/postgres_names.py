@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 import asyncpg
 
-_WAIT = "SELECT pg_advisory_xact_lock(one) FROM unnest($1::bigint[]) AS one"
+_WAIT = "SELECT pg_advisory_xact_lock(one), pg_current_xact_id()::text FROM unnest($1::bigint[]) AS one"
 _TRY = "SELECT bool_and(pg_try_advisory_xact_lock(one)) FROM unnest($1::bigint[]) AS one"
 
 
@@ -27,6 +27,7 @@ class Names:
         self._connection = connection
         self._held: set[str] = set()
         self._may_wait = True
+        self.transaction: str | None = None  # its id, by the way: what becomes of it can be asked for
 
     async def take(self, names: set[str]) -> None:
         """Have these names, too; raises `InTheWay`."""
@@ -36,7 +37,8 @@ class Names:
         if new:
             locks = [_number_of(name) for name in new]
             if first:
-                await self._connection.fetch(_WAIT, locks)
+                rows = await self._connection.fetch(_WAIT, locks)
+                self.transaction = rows[0][1]
             elif not await self._connection.fetchval(_TRY, locks):
                 raise InTheWay
             self._held.update(new)

@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 BATCH_LIMIT = 256  # operations in one transaction: enough to fill a flush, few enough that others wait shortly
 _TRIES = 8  # of a transaction that others were in the way of
 _WAIT_S = 0.05  # between them, at most
+_TRANSACTION = "SELECT pg_current_xact_id_if_assigned()::text"
 _FATE_S = 10.0  # how long the server is asked what became of a commit whose answer was lost
 
 
@@ -128,8 +129,9 @@ class PostgresWriter:
         connection = await self._connected()
         await connection.execute("BEGIN")
         endpoints: set[str] = set()
+        names = Names(connection, known)
         try:
-            together = Group(connection, Names(connection, known), [one.work for one in group])
+            together = Group(connection, names, [one.work for one in group])
             done = [_Done(result=result) for result in await together.run()]
             endpoints |= together.endpoints
         except Exception as error:
@@ -141,7 +143,7 @@ class PostgresWriter:
             done = [await _alone(connection, names, pending, endpoints) for pending in group]
         effects = list(dict.fromkeys(pending.effect for pending in group))
         self._announce(effects)
-        transaction: str | None = await connection.fetchval("SELECT pg_current_xact_id_if_assigned()::text")
+        transaction = names.transaction or await connection.fetchval(_TRANSACTION)
         try:
             said = await connection.execute("COMMIT")
         except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
