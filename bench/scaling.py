@@ -103,8 +103,8 @@ class Several:
         blocks = await asyncio.gather(*(load.send(self._requests.make(each)) for load in self._loads))
         expected = each * len(self._loads)
         try:
-            async with asyncio.timeout(_LATE_S):  # one whose slot another process had taken waits a moment
-                while await self._upstream.count() - before < expected:
+            async with asyncio.timeout(_LATE_S):  # one whose slot another process has waits a moment
+                while await self._upstream.count() - before < expected:  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.01)
         except TimeoutError:
             arrived = await self._upstream.count() - before
