@@ -52,6 +52,10 @@ class DataDir:
             return [self]
         return [self, DataDir(database.parent)]
 
+    def is_known(self) -> bool:
+        """Tell whether anybody has ever owned the folder."""
+        return (self.path / _LOCK).exists()
+
     async def lock(self) -> None:
         """Become the owner until `release` or the end of the process; raises `DataDirBusy`, `DataDirUnusable`.
 

@@ -1,4 +1,4 @@
-"""`waypost db`: bring the embedded database up to date, look for damage, copy it."""
+"""`waypost db`: bring the embedded database up to date, look for damage, copy it, move it to PostgreSQL."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from waypost.cli.db_copy import copy
 from waypost.cli.run import AsJson, CommandFailed, ConfigFile, plain_failures, read_settings, run
 from waypost.cli.terminal import printable
 from waypost.data_dir import DataDir, DataDirBusy
@@ -20,7 +21,9 @@ from waypost.store.database_file import backup_file, check_file, schema_version,
 
 _COPY = "copy.db"
 
-app = typer.Typer(help="The embedded database: upgrade, check, backup.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="The embedded database: upgrade, check, backup, copy.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("upgrade")
@@ -90,6 +93,9 @@ def backup(
     except OSError as error:
         raise CommandFailed(f"cannot write {file}: {error.strerror}; nothing was left there") from None
     print(f"{file}: {file.stat().st_size} bytes")
+
+
+app.command("copy")(copy)
 
 
 def existing_database(settings: Settings) -> Path:

@@ -64,6 +64,16 @@ async def open_pool(url: str, size: int) -> asyncpg.Pool:
     )
 
 
+def refuse_unfit(connection: asyncpg.Connection) -> None:
+    """Raise `StoreUnavailable` for a server on which the journal can't be kept."""
+    version = connection.get_server_version()
+    if version.major < OLDEST_VERSION:
+        raise StoreUnavailable(f"PostgreSQL {version.major} is too old: {OLDEST_VERSION} or newer is needed")
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise StoreUnavailable(f"the database is in {encoding}: make one with encoding UTF8")
+
+
 def concerns_one_row(error: Exception) -> bool:
     """Tell whether an error is the fault of what is being written, rather than of the server or the way to it."""
     if isinstance(error, asyncpg.PostgresError):

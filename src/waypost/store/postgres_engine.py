@@ -16,11 +16,11 @@ from waypost.store.engine import Engine, Entered
 from waypost.store.outbox import Draft
 from waypost.store.postgres_connection import (
     CONNECT_S,
-    OLDEST_VERSION,
     close_quietly,
     concerns_one_row,
     open_connection,
     open_pool,
+    refuse_unfit,
     unavailable,
 )
 from waypost.store.postgres_names import Names
@@ -71,7 +71,7 @@ class PostgresEngine(Engine):
         try:
             connection = await open_connection(self._url)
             try:
-                _look_at(connection)
+                refuse_unfit(connection)
                 await self._take_time(connection)
                 await upgrade(connection, self._clock.now_ms())
                 with contextlib.suppress(
@@ -165,16 +165,6 @@ async def _look(connection: asyncpg.Connection, work: Callable[[Session], Result
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             (result,) = await Group(connection, Names(connection, set()), [work]).run()
     return result  # type: ignore[return-value]  # of the one work that was given
-
-
-def _look_at(connection: asyncpg.Connection) -> None:
-    """Raise `StoreUnavailable` for a server on which the journal can't be kept."""
-    version = connection.get_server_version()
-    if version.major < OLDEST_VERSION:
-        raise StoreUnavailable(f"PostgreSQL {version.major} is too old: {OLDEST_VERSION} or newer is needed")
-    encoding = connection.get_settings().server_encoding
-    if encoding != "UTF8":
-        raise StoreUnavailable(f"the database is in {encoding}: make one with encoding UTF8")
 
 
 async def _close(pool: asyncpg.Pool) -> None:

@@ -5,6 +5,7 @@ the default piece, and from there into the piece that is made for it.
 """
 
 import re
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
@@ -60,15 +61,20 @@ class Piece(msgspec.Struct, frozen=True, order=True):
 async def make_pieces(connection: asyncpg.Connection, now_ms: int) -> None:
     """Make the pieces of the present and of the days to come that are missing."""
     first = Piece.of(now_ms)
+    await make_missing(connection, [Piece(first.number + ahead) for ahead in range(_AHEAD)])
+
+
+async def make_missing(connection: asyncpg.Connection, wanted: Sequence[Piece]) -> None:
+    """Make those of the wanted pieces that are missing."""
     there = await pieces(connection)
-    if all(Piece(first.number + ahead) in there for ahead in range(_AHEAD)):
+    if all(piece in there for piece in wanted):
         return
     async with connection.transaction():
         await _alone(connection)
         for table, column in PARTITIONED.items():
             await connection.execute(f"CREATE TABLE IF NOT EXISTS {table}_default PARTITION OF {table} DEFAULT")
-            for ahead in range(_AHEAD):
-                await _make(connection, table, column, Piece(first.number + ahead))
+            for piece in wanted:
+                await _make(connection, table, column, piece)
 
 
 async def pieces(connection: asyncpg.Connection) -> list[Piece]:

@@ -17,6 +17,9 @@ CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY, 
 # Which tables are cut by their time-ordered id, and which column that is.
 PARTITIONED = {"message": "id", "status": "message_id"}
 
+# There while a copy into this journal is not finished (see `waypost.store.copying`).
+UNFINISHED_COPY = "unfinished_copy"
+
 # Rows of these come and go, or change once or twice: room on their pages lets them change in place, and what they left
 # is cleared away before it slows a walk through them.
 _TUNING = """
@@ -54,10 +57,14 @@ async def upgrade(connection: asyncpg.Connection, now_ms: int) -> int:
     """Apply what is missing, each migration in its own transaction, and return the version then.
 
     Safe with any number of processes starting at once: one of them does it. Raises `StoreUnavailable` for a journal
-    that is newer than this program.
+    that is newer than this program, and for one that is only half there.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", _UPGRADING)
     try:
+        if await connection.fetchval("SELECT to_regclass($1)", UNFINISHED_COPY) is not None:
+            raise StoreUnavailable(
+                "a copy into this journal is not finished: run `waypost db copy` again, or use another database"
+            )
         before = await version_of(connection)
         for number, script in migrations().items():
             if before < number:
