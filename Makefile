@@ -26,8 +26,8 @@ dev: $(VENV)/.dev ## gateway and simulator on this terminal, nothing sent
 test: $(VENV)/.dev ## install what the tests need and run all of them
 	@$(BIN)/pytest -n 3 --dist worksteal -q $(ARGS)
 
-check: $(VENV)/.dev ## format, lint, types
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+check: $(VENV)/.dev ## format, lint, types, and all that it is deployed with
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/python -m tests.deploy.check
 
 format: $(VENV)/.dev ## put the layout right
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
