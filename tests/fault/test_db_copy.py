@@ -1,6 +1,7 @@
 """A copy to PostgreSQL that is killed, cut off or fed with the wrong things: equal in the end, or refused."""
 
 import asyncio
+import os
 import random
 import signal
 import subprocess
@@ -56,7 +57,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 async def target(server: str) -> AsyncIterator[str]:
-    async with database(server, "waypost_copied") as url:
+    async with database(server, f"waypost_copied_{os.getpid()}") as url:
         yield url
 
 

@@ -60,7 +60,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 async def target(server: str) -> AsyncIterator[str]:
-    async with database(server, "waypost_moved") as url:
+    async with database(server, f"waypost_moved_{os.getpid()}") as url:
         yield url
 
 

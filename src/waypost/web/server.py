@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import ctypes
 import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +19,8 @@ _BACKLOG = 2048
 _TICK_S = 1.0
 _LOOK_AGAIN_S = 0.005
 _LAST_ACCEPTS_S = 0.05
+# Linux: a socket option, and the one instruction (BPF_RET | BPF_K) of a packet filter that lets nothing through.
+_ATTACH_FILTER, _KEEP_NOTHING = 26, 0x06
 _KEEP_ALIVE_S = 75  # longer than the idle limits of common clients and balancers, so that they close first
 
 
@@ -25,10 +29,10 @@ class AddressUnusable(Exception):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, linger_s: float) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._stopping = asyncio.Event()
-        self._linger_s = linger_s
+        self.last_accepts = False  # whether connections that are just being made are waited for at the end
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,10 +52,10 @@ class _Server(uvicorn.Server):
         Uvicorn tells those alone that are there when it begins: one that arrives just then would hold up the stop for
         as long as requests under way may.
         """
-        if self._linger_s:
+        if self.last_accepts:
             for listener in sockets or ():
-                listener.listen(0)  # no more are let in, and those that are in already are taken
-            await asyncio.sleep(_LAST_ACCEPTS_S)
+                _let_nobody_in(listener)
+            await asyncio.sleep(_LAST_ACCEPTS_S)  # those that are in already are taken
         for server in self.servers:
             server.close()
         for listener in sockets or ():
@@ -98,6 +102,17 @@ def url_of(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
+def _let_nobody_in(listener: socket.socket) -> None:
+    """Have the system drop who asks for a connection: he asks again, and finds nobody or another process.
+
+    One that is let in while the socket is being closed would be cut off, and a balancer has sent a request by then.
+    """
+    with contextlib.suppress(OSError):  # a system that has no such filter
+        instruction = ctypes.create_string_buffer(struct.pack("@HBBI", _KEEP_NOTHING, 0, 0, 0))
+        program = struct.pack("@HP", 1, ctypes.addressof(instruction))
+        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+
+
 class HttpServer:
     """Serves one ASGI application until it is stopped."""
 
@@ -120,13 +135,15 @@ class HttpServer:
             timeout_graceful_shutdown=max(1, round(drain_s)),
         )
         setattr(config, LINGER, linger_s)
-        self._server = _Server(config, linger_s)
+        self._server = _Server(config)
+        self._linger_s = linger_s
         self._task: asyncio.Task[None] | None = None
 
     def start(self, host: str, port: int, listener: socket.socket | None = None) -> str:
         """Listen (port 0: on any free port), or serve a listener, and return the base URL; raises `AddressUnusable`."""
         if listener is None:
             listener = listen(host, port)
+            self._server.last_accepts = self._linger_s > 0  # what others listen on too is not closed by this
         listener.setblocking(False)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http server")
         return url_of(listener, host)
