@@ -148,6 +148,7 @@ class Service:
         neighbours = Neighbours(store, registry, self._queue, parts, self.clock)
         sends = self.role != Role.WEB
         parts.dispatcher.shared_by(SharedQueues(store, self._queue, neighbours.owner_of, self.clock, sends=sends))
+        parts.turns.pace.share()
         neighbours.deliver_with(deliverer)
         registry.tell(neighbours.changed)
         parts.pauses.tell(neighbours.changed)

@@ -29,6 +29,11 @@ class PaceKeeper:
         self._asking: Counter[str] = Counter()  # who waits for a lease, and will have the slots before others
         self._leasing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.pairs = PairPace()
+        self._is_shared = False
+
+    def share(self) -> None:
+        """Leave slots to other processes; to be said before any is taken."""
+        self._is_shared = True
 
     def number(self, phone_number_id: str) -> NumberPace:
         """Return the pace of a number, at the rate that the tenants give it now."""
@@ -36,7 +41,7 @@ class PaceKeeper:
         per_s = phone.messages_per_second if phone is not None else UNKNOWN_PER_S
         pace = self._numbers.get(phone_number_id)
         if pace is None:
-            pace = self._numbers[phone_number_id] = NumberPace(per_s)
+            pace = self._numbers[phone_number_id] = NumberPace(per_s, is_shared=self._is_shared)
         if per_s != pace.configured_per_s:
             pace.configure(per_s)
         return pace
@@ -60,7 +65,7 @@ class PaceKeeper:
         self.number(phone_number_id).give_back()
 
     async def _lease(self, phone_number_id: str, pace: NumberPace) -> None:
-        if count := pace.wanted(self._now_us()):
+        if count := pace.wanted(self._now_us(), self._asking[phone_number_id]):
             first_us = await self._store.lease_slots(
                 phone_number_id, interval_us=pace.interval_us, count=count, now_us=self._now_us()
             )

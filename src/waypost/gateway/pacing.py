@@ -62,7 +62,11 @@ class NumberPace:
     late, because the journal is slow, is good for as long as others are: leases take turns, so the rate stays below.
     """
 
-    def __init__(self, configured_per_s: float) -> None:
+    def __init__(self, configured_per_s: float, *, is_shared: bool = False) -> None:
+        """Where other processes lease slots of the number too, no more are leased than were used of late."""
+        self._is_shared = is_shared
+        self._granted = 0  # slots of the block when it began
+        self._used_of_late = 1
         self.per_s = 0.0  # messages a second at present
         self.interval_us = 0  # the time from slot to slot, rounded up
         self._adopt(configured_per_s, configured_per_s)
@@ -125,20 +129,27 @@ class NumberPace:
 
     # --- slots ---
 
-    def wanted(self, now_us: int) -> int:
-        """Return how many slots to lease before the next `take`: 0 while there are some."""
+    def wanted(self, now_us: int, asking: int = 1) -> int:
+        """Return how many slots to lease before the next `take`, for which so many ask: 0 while there are some.
+
+        A whole block that is hardly used makes others wait for their turn, so among several it is as large as it has to
+        be: twice the last one if that was used up, else what was used of it.
+        """
         self._recover(now_us)
         self._expire(now_us)
         if self._left:
             return 0
-        return max(1, round(self.per_s * BLOCK_US / SECOND_US)) + math.ceil(self._owed(now_us))
+        block = max(1, round(self.per_s * BLOCK_US / SECOND_US))
+        if self._is_shared:
+            block = min(block, max(asking, self._used_of_late))
+        return block + math.ceil(self._owed(now_us))
 
     def granted(self, first_us: int, count: int, now_us: int) -> None:
         """Take over leased slots, of which inbound messages have used up the first ones."""
         owed = self._owed(now_us)
         used = min(math.ceil(owed), count)
         self._debt, self._debt_at_us = max(0.0, owed - used), now_us
-        self._left = count - used
+        self._left = self._granted = count - used
         self._next_us = max(first_us, self._not_before_us, self._block_ends_us) + used * self.interval_us
         self._block_ends_us = self._next_us + self._left * self.interval_us
         self._good_until_us = max(self._block_ends_us, now_us + BLOCK_US)
@@ -150,6 +161,8 @@ class NumberPace:
             return None
         wait_us = max(0, self._next_us - now_us)
         self._left -= 1
+        if not self._left:
+            self._used_of_late = 2 * self._granted
         self._next_us += self.interval_us
         return wait_us
 
@@ -182,4 +195,5 @@ class NumberPace:
             self._next_us = self._block_ends_us = self._not_before_us = now_us
             self._left = 0
         if self._left and now_us >= self._good_until_us:
+            self._used_of_late = max(1, self._granted - self._left)
             self._left = 0

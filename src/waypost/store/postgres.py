@@ -7,7 +7,7 @@ import structlog
 from waypost.store.journal import Journal
 from waypost.store.postgres_engine import PostgresEngine
 from waypost.store.postgres_partitions import Piece, drop_pieces, make_pieces
-from waypost.store.purging import Bounds, purged_to
+from waypost.store.purging import Bounds, pieces_purged_to
 from waypost.store.session import Session
 
 log = structlog.get_logger("waypost.journal")
@@ -34,7 +34,7 @@ class PostgresStore(PostgresEngine, Journal):
         return touched
 
     async def _look_after_pieces(self, before: Piece, now_ms: int) -> None:
-        reached = await self._read(purged_to)
+        reached = await self._read(pieces_purged_to)
         try:
             async with self._pool(self._walkers) as connection:
                 await make_pieces(connection, now_ms)

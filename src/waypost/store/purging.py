@@ -9,6 +9,7 @@ ONCE_MS = 8 * 24 * 3_600_000  # Meta repeats a POST for up to seven days
 
 _WIPED_TO = "bodies_wiped_to"
 _PURGED_TO = "messages_purged_to"
+_PIECES_PURGED_TO = "pieces_purged_to"
 
 # What hangs on the messages of a stretch.
 _HANGING = ("purge_meta_ids", "purge_work", "purge_tokens", "purge_keys_of_messages")
@@ -36,16 +37,19 @@ def purge(session: Session, bounds: Bounds, now_ms: int) -> int:
     )
 
 
-def purged_to(session: Session) -> str:
-    """Return the id up to which messages have been purged in this round."""
-    row = session.row("read_mark", name=_PURGED_TO)
+def pieces_purged_to(session: Session) -> str:
+    """Return the id up to which nothing hangs on messages any more that go by whole pieces."""
+    return _mark(session, _PIECES_PURGED_TO)
+
+
+def _mark(session: Session, name: str) -> str:
+    row = session.row("read_mark", name=name)
     return str(row[0]) if row else ""
 
 
 def _wipe_bodies(session: Session, before_ms: int) -> int:
     """Wipe from where the last call stopped: rows wiped long ago are not walked again."""
-    row = session.row("read_mark", name=_WIPED_TO)
-    mark = str(row[0]) if row else ""
+    mark = _mark(session, _WIPED_TO)
     old = _oldest(session, mark, before_ms)
     if not old:
         return 0
@@ -60,14 +64,15 @@ def _purge_messages(session: Session, bounds: Bounds) -> int:
     Where they go by whole pieces there is but one round, which takes what hangs on them.
     """
     in_pieces = bounds.pieces_ms is not None
-    mark = purged_to(session)
+    name = _PIECES_PURGED_TO if in_pieces else _PURGED_TO
+    mark = _mark(session, name)
     old = _oldest(session, mark, bounds.messages_ms if bounds.pieces_ms is None else bounds.pieces_ms)
     if old:
         for query in _HANGING if in_pieces else ("purge_statuses", *_HANGING, "purge_messages"):
             session.run(query, mark=mark, last=old[-1])
     last = old[-1] if old else mark if in_pieces else ""
     if last != mark:
-        session.run("write_mark", name=_PURGED_TO, value=last)
+        session.run("write_mark", name=name, value=last)
     return len(old)
 
 
