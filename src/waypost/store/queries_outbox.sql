@@ -114,10 +114,11 @@ DELETE FROM attempt WHERE callback_id = :callback_id AND number <= :number;
 DELETE FROM work WHERE kind = 'callback' AND id = :id;
 
 -- name: release_followers
+-- (The priority is hidden from the planner, which would walk everything that waits its turn anywhere.)
 -- What comes first among the callbacks of a message that are left needs to wait for no other any more. Those behind it
 -- stay as they are: a look at each of them after each callback would be wasted.
 UPDATE work SET priority = 0, due_ms = :now_ms
-WHERE kind = 'callback' AND priority = 1 AND id IN (
+WHERE kind = 'callback' AND priority + 0 = 1 AND id IN (
     SELECT id FROM callback
     WHERE message_id = :message_id AND url = :url AND state = 'due' AND rank = (
         SELECT rank FROM callback
