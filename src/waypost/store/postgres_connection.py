@@ -29,6 +29,17 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 
+# What the driver raises when a connection has ended.
+CONNECTION_TROUBLE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's last word was heard, and the end of the connection was not yet
+    asyncpg.AdminShutdownError,  # its last word is the answer
+    asyncpg.CrashShutdownError,
+)
+TROUBLE = (*CONNECTION_TROUBLE, asyncpg.PostgresError)
+
 # What one row can be wrong about: classes 22 (data), 23 (integrity) and 54 (too long for an index).
 _ROW_CLASSES = ("22", "23", "54")
 
@@ -46,7 +57,7 @@ _MEANINGS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], st
     ((asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError), "the server is starting or stopping"),
     (asyncpg.CrashShutdownError, "the server has crashed and is recovering"),
     (TimeoutError, "the server doesn't answer in time"),
-    ((OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError), "the server can't be reached"),
+    (CONNECTION_TROUBLE, "the server can't be reached"),
 )
 
 
@@ -84,7 +95,7 @@ def concerns_one_row(error: Exception) -> bool:
     """Tell whether an error is the fault of what is being written, rather than of the server or the way to it."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in _ROW_CLASSES
-    return not isinstance(error, OSError | asyncpg.InterfaceError | StoreUnavailable | MemoryError)
+    return not isinstance(error, (*CONNECTION_TROUBLE, StoreUnavailable, MemoryError))
 
 
 def is_in_the_way(error: Exception) -> bool:
@@ -115,5 +126,5 @@ async def close_quietly(connection: asyncpg.Connection) -> None:
     try:
         async with asyncio.timeout(1):
             await connection.close()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except TROUBLE:
         connection.terminate()

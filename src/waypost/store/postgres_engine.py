@@ -16,6 +16,8 @@ from waypost.store.engine import Engine, Entered
 from waypost.store.outbox import Draft
 from waypost.store.postgres_connection import (
     CONNECT_S,
+    CONNECTION_TROUBLE,
+    TROUBLE,
     close_quietly,
     concerns_one_row,
     open_connection,
@@ -82,7 +84,7 @@ class PostgresEngine(Engine):
                 await close_quietly(connection)
             self._readers = await open_pool(self._url, _READERS)
             self._walkers = await open_pool(self._url, _WALKERS)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, StoreUnavailable) as error:
+        except (*TROUBLE, StoreUnavailable) as error:
             raise unavailable(error, self._url) from error
         self._writer.start()
         self._long_writer.start()
@@ -126,7 +128,7 @@ class PostgresEngine(Engine):
                 if concerns_one_row(error):
                     raise
                 # A connection that was open may have ended since: a look can be done again.
-                if last or not isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
+                if last or not isinstance(error, CONNECTION_TROUBLE):
                     raise unavailable(error, self._url) from error
         raise AssertionError("unreachable: the last look returns or raises")
 
@@ -142,7 +144,7 @@ class PostgresEngine(Engine):
             try:
                 async with self._pool(self._readers) as connection:
                     await self._take_time(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except TROUBLE as error:
                 log.warning("clock_not_compared", reason=str(unavailable(error, self._url)))
 
     async def _take_time(self, connection: asyncpg.Connection) -> None:
@@ -171,5 +173,5 @@ async def _close(pool: asyncpg.Pool) -> None:
     try:
         async with asyncio.timeout(2):
             await pool.close()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except TROUBLE:
         pool.terminate()

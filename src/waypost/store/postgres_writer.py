@@ -13,6 +13,8 @@ from waypost.store.base import StoreUnavailable
 from waypost.store.effects import Effects
 from waypost.store.engine import Entered
 from waypost.store.postgres_connection import (
+    CONNECTION_TROUBLE,
+    TROUBLE,
     close_quietly,
     concerns_one_row,
     is_in_the_way,
@@ -146,7 +148,7 @@ class PostgresWriter:
         transaction = names.transaction or await connection.fetchval(_TRANSACTION)
         try:
             said = await connection.execute("COMMIT")
-        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
+        except (*CONNECTION_TROUBLE, asyncpg.OperatorInterventionError):
             if transaction is None or not await self._was_committed(transaction):
                 raise
         else:
@@ -163,7 +165,7 @@ class PostgresWriter:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FATE_S):
                 while True:
-                    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    with contextlib.suppress(*TROUBLE):
                         connection = await self._connected()
                         fate = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction)
                         if fate != "in progress":  # its connection's process may not have noticed yet
