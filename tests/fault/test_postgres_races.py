@@ -4,7 +4,7 @@ Each test has one store stop where a row is held by a hand, lets another begin, 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,18 +22,11 @@ from tests.conformance.journal_rows import (
 from tests.conformance.outbox_rows import Outlet, draft, report, taken
 from tests.conformance.queued_rows import entry, held, queue
 from tests.fault.postgres_hand import Hand, hand_on
-from tests.postgres import emptied, postgres_server
 from waypost.model import State
 from waypost.store.postgres import PostgresStore
 
 # Stops whoever has just learned that a message left: the last but one thing that is done to it.
 _STOP = "LOCK TABLE message_key IN SHARE MODE"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
 
 
 @pytest.fixture
@@ -42,12 +35,11 @@ def clock() -> SteppedClock:
 
 
 @pytest.fixture
-async def stores(server: str, clock: SteppedClock) -> AsyncIterator[list[PostgresStore]]:
+async def stores(database_url: str, clock: SteppedClock) -> AsyncIterator[list[PostgresStore]]:
     """Three processes, as far as the journal can tell."""
-    opened = [PostgresStore(server, clock, draft=draft) for _ in range(3)]
+    opened = [PostgresStore(database_url, clock, draft=draft) for _ in range(3)]
     for store in opened:
         await store.open()
-    await emptied(server)
     yield opened
     assert await opened[0].check() == []
     for store in opened:
@@ -55,8 +47,8 @@ async def stores(server: str, clock: SteppedClock) -> AsyncIterator[list[Postgre
 
 
 @pytest.fixture
-async def hand(server: str) -> AsyncIterator[Hand]:
-    async with hand_on(server) as laid:
+async def hand(database_url: str) -> AsyncIterator[Hand]:
+    async with hand_on(database_url) as laid:
         yield laid
 
 

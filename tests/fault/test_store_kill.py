@@ -1,23 +1,20 @@
 """The process is killed just before and just after each commit: what was answered is there, and nothing is half."""
 
-import asyncio
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.conformance.journal_rows import SteppedClock
+from tests.fault.engines import problems_at, store_at
 from waypost.model import Message, State
-from waypost.store.database_file import check_file
-from waypost.store.sqlite import SqliteStore
 
 # One message's life; the process prints what it was told, as a customer would see it, and dies at the named effect.
 LIFE = """
 import asyncio, os, signal, sys
-from tests.conformance.journal_rows import SteppedClock, accepted, message, receipt, status, unknown
-from waypost.store.sqlite import SqliteStore
+from tests.conformance.journal_rows import SteppedClock, accepted, message, receipt, status
+from tests.fault.engines import store_at
 
 class Death:
     def before(self, name):
@@ -26,7 +23,7 @@ class Death:
 
 async def main():
     clock = SteppedClock()
-    store = SqliteStore(sys.argv[1], clock, effects=Death())
+    store = store_at(sys.argv[1], clock, effects=Death())
     await store.open()
     row = message(clock)
     print(row.id, flush=True)
@@ -44,17 +41,17 @@ asyncio.run(main())
 STEPS = ("accept_commit", "outcome_commit", "webhook_commit")
 
 
-def die_at(effect: str, path: Path) -> list[str]:
+def die_at(effect: str, place: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", LIFE, str(path), effect], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", LIFE, place, effect], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     return done.stdout.split()
 
 
-async def after_restart(path: Path, message_id: str) -> tuple[Message | None, list[str]]:
+async def after_restart(place: str, message_id: str) -> tuple[Message | None, list[str]]:
     clock = SteppedClock()
-    store = SqliteStore(path, clock)
+    store = store_at(place, clock)
     await store.open()
     await store.expire_leases(clock.now_ms(), all_owners=True)
     found = await store.find(message_id)
@@ -68,17 +65,16 @@ async def after_restart(path: Path, message_id: str) -> tuple[Message | None, li
 
 @pytest.mark.parametrize("when", ["", "after:"], ids=["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_at_a_commit(tmp_path: Path, step: str, when: str) -> None:
-    path = tmp_path / "waypost.db"
-    message_id, *told = die_at(when + step, path)
+async def test_killed_at_a_commit(place: str, step: str, when: str) -> None:
+    message_id, *told = die_at(when + step, place)
     committed = STEPS.index(step) + (when != "")
     assert len(told) == STEPS.index(step), "nobody was told anything before its commit"
-    assert check_file(path) == []
-    found, statuses = asyncio.run(after_restart(path, message_id))
+    assert await problems_at(place) == []
+    found, statuses = await after_restart(place, message_id)
     if committed == 0:
         assert found is None
     else:
         assert found is not None
         assert found.state == (State.UNKNOWN, State.ACCEPTED, State.DELIVERED)[committed - 1]
     assert statuses == (["delivered"] if committed == 3 else [])
-    assert check_file(path) == []
+    assert await problems_at(place) == []
