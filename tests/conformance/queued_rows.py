@@ -6,7 +6,7 @@ import msgspec
 
 from tests.conformance.journal_rows import LEASE_MS, PHONE_ID, SteppedClock, accepted, message
 from tests.conformance.outbox_rows import inbound
-from waypost.clock import MESSAGE_ID_PREFIX
+from waypost.clock import MESSAGE_ID_PREFIX, Clock
 from waypost.model import RANK_FAILED_HERE, RANK_QUEUED, CallbackDraft, CallbackKind, Message, Outcome, Reuse, State
 from waypost.store.base import Store
 from waypost.store.base_queue import PRIORITY_ORDINARY, Ending, QueueEntry, QueueFilter, Standing, Waiting
@@ -15,7 +15,7 @@ EVERYTHING = QueueFilter()
 OTHER = "8613800000000"  # another recipient
 
 
-def held(clock: SteppedClock, **changes: Any) -> Message:
+def held(clock: Clock, **changes: Any) -> Message:
     """A message that waits: no attempt yet, its token in its body."""
     row = message(clock, state=State.QUEUED, rank=RANK_QUEUED, attempt=0, owner="", lease_until_ms=0, answer_code=0)
     row = msgspec.structs.replace(row, **changes)
@@ -23,7 +23,7 @@ def held(clock: SteppedClock, **changes: Any) -> Message:
     return msgspec.structs.replace(row, body=body)
 
 
-def entry(clock: SteppedClock, **changes: Any) -> QueueEntry:
+def entry(clock: Clock, **changes: Any) -> QueueEntry:
     """A place in the queue: due now, never too late."""
     made = QueueEntry(priority=PRIORITY_ORDINARY, template=None, due_at_ms=clock.now_ms(), expires_at_ms=None)
     return msgspec.structs.replace(made, **changes)

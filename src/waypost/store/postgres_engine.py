@@ -29,6 +29,7 @@ from waypost.store.postgres_names import Names
 from waypost.store.postgres_partitions import make_pieces
 from waypost.store.postgres_schema import upgrade
 from waypost.store.postgres_session import Group
+from waypost.store.postgres_vacuum import clear_away
 from waypost.store.postgres_writer import PostgresWriter
 from waypost.store.session import Session
 
@@ -138,12 +139,16 @@ class PostgresEngine(Engine):
         return pool.acquire(timeout=CONNECT_S)  # type: ignore[no-any-return]  # the driver is untyped
 
     async def _keep_time(self) -> None:
-        """Follow the server's clock, so that leases and slots are by one clock for all processes (decision D6)."""
+        """Follow the server's clock, so that leases and slots are by one clock for all processes (decision D6).
+
+        And have it clear away what is left of rows.
+        """
         while True:
             await asyncio.sleep(_CLOCK_ROUND_S)
             try:
                 async with self._pool(self._readers) as connection:
                     await self._take_time(connection)
+                    await clear_away(connection)
             except TROUBLE as error:
                 log.warning("clock_not_compared", reason=str(unavailable(error, self._url)))
 
