@@ -30,8 +30,8 @@ COMMITS = {
     "webhook commit": "webhook_commit",
 }
 NETWORK = {"connect", "write", "read", "answer"}
-# Commits that no message waits for: recovery and leases, tenants, erasing, the probe of /readyz.
-UPKEEP = {"expiry_commit", "tenants_commit", "purge_commit", "ping_commit"}
+# Commits that no message waits for: tenants, erasing, the probe of /readyz. (And the ends of leases, if there are any.)
+UPKEEP = {"tenants_commit", "purge_commit", "ping_commit"}
 
 
 @pytest.fixture

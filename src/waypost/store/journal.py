@@ -1,5 +1,8 @@
 """The journal: each operation as a transaction or a read, for whichever engine runs it."""
 
+import asyncio
+from collections.abc import Callable
+
 import msgspec
 
 from waypost.model import (
@@ -31,9 +34,12 @@ from waypost.store.base_queue import QueueEntry
 from waypost.store.journal_queue import JournalQueue
 from waypost.store.purging import Bounds
 from waypost.store.rows import message_of, messages_of, status_record_of, tenant_of
-from waypost.store.session import Value
+from waypost.store.session import Session, Value
 
 LAST_PROBE = "last_probe"
+
+FOREVER_MS = (1 << 63) - 1
+_ENDED_AT_ONCE = 200  # leases: others get their turn between
 
 _AFTER_EVERY_ID = "\U0010ffff"  # sorts behind whatever text an id can be
 
@@ -57,9 +63,18 @@ class Journal(JournalQueue, Store):
         )
 
     async def expire_leases(self, now_ms: int, *, all_owners: bool) -> tuple[Message, ...]:
-        return await self._write(
-            "expiry_commit", lambda session: transactions.expire_leases(session, self._outbox, now_ms, all_owners)
-        )
+        until_ms = FOREVER_MS if all_owners else now_ms
+
+        def ending(message_id: str) -> Callable[[Session], Message | None]:
+            return lambda session: transactions.expire_lease(session, self._outbox, message_id, until_ms, now_ms)
+
+        ended: list[Message] = []
+        leases = await self._rows("ended_leases", until_ms=until_ms)
+        for first in range(0, len(leases), _ENDED_AT_ONCE):
+            some = leases[first : first + _ENDED_AT_ONCE]
+            works = (self._write("expiry_commit", ending(str(message_id))) for (message_id,) in some)
+            ended += [message for message in await asyncio.gather(*works) if message is not None]
+        return tuple(ended)
 
     async def record_webhook(self, receipt: WebhookReceipt) -> WebhookEffect:
         return await self._write(

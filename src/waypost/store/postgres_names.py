@@ -4,8 +4,20 @@ from hashlib import blake2b
 
 import asyncpg
 
-_WAIT = "SELECT pg_advisory_xact_lock(one), pg_current_xact_id()::text FROM unnest($1::bigint[]) AS one"
-_TRY = "SELECT bool_and(pg_try_advisory_xact_lock(one)) FROM unnest($1::bigint[]) AS one"
+# The server's table of locks has some thousand places for all transactions together. Whoever needs more than this takes
+# one lock that keeps everybody else away who wants any name; a full POST of Meta's needs 2,000.
+MOST_NAMES = 2_500
+EVERYTHING = ""
+
+_WAIT = """
+SELECT pg_advisory_xact_lock_shared($1), pg_current_xact_id()::text
+UNION ALL SELECT pg_advisory_xact_lock(one), NULL FROM unnest($2::bigint[]) AS one
+"""
+_WAIT_FOR_ALL = "SELECT pg_advisory_xact_lock($1)"
+_TRY = """
+SELECT pg_try_advisory_xact_lock_shared($1) AND bool_and(pg_try_advisory_xact_lock(one))
+FROM unnest($2::bigint[]) AS one
+"""
 
 
 class InTheWay(Exception):
@@ -33,13 +45,21 @@ class Names:
         """Have these names, too; raises `InTheWay`."""
         self._known.update(names)
         first, self._may_wait = self._may_wait, False
-        new = sorted((self._known if first else names) - self._held)
-        if new:
-            locks = [_number_of(name) for name in new]
+        if EVERYTHING in self._held:
+            return
+        new = (self._known if first else names) - self._held
+        if EVERYTHING in new or len(self._held) + len(new) > MOST_NAMES:
+            self._known.add(EVERYTHING)
+            if not first:
+                raise InTheWay
+            await self._connection.fetch(_WAIT_FOR_ALL, _number_of(EVERYTHING))
+            self._held.add(EVERYTHING)
+        elif new:
+            locks = [_number_of(name) for name in sorted(new)]
             if first:
-                rows = await self._connection.fetch(_WAIT, locks)
+                rows = await self._connection.fetch(_WAIT, _number_of(EVERYTHING), locks)
                 self.transaction = rows[0][1]
-            elif not await self._connection.fetchval(_TRY, locks):
+            elif not await self._connection.fetchval(_TRY, _number_of(EVERYTHING), locks):
                 raise InTheWay
             self._held.update(new)
 

@@ -21,7 +21,7 @@ from waypost.store.postgres_connection import (
     open_connection,
     unavailable,
 )
-from waypost.store.postgres_names import InTheWay, Names
+from waypost.store.postgres_names import EVERYTHING, InTheWay, Names
 from waypost.store.postgres_session import Entangled, Group
 from waypost.store.session import Session
 
@@ -120,6 +120,11 @@ class PostgresWriter:
                 return await self._try_commit(group, known)
             except InTheWay:  # it waits for the other in its next try
                 await self._end("ROLLBACK")
+            except asyncpg.OutOfMemoryError:  # the server's table of locks is full
+                if EVERYTHING in known:
+                    raise
+                await self._end("ROLLBACK")
+                known.add(EVERYTHING)
             except asyncpg.PostgresError as error:
                 if not is_in_the_way(error):
                     raise

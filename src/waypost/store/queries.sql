@@ -141,7 +141,8 @@ ON CONFLICT (kind, id) DO NOTHING;
 DELETE FROM work WHERE kind IN ('lease', 'unsettled', 'judged') AND id = :id;
 
 -- name: ended_leases
--- Messages in flight whose owner has had its time; they are few, however large the journal is.
+-- Messages in flight whose owner has had its time; they are few, however large the journal is, and may be many if a
+-- process died.
 SELECT id FROM work WHERE kind = 'lease' AND due_ms <= :until_ms ORDER BY id;
 
 -- name: lease_has_ended

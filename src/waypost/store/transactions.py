@@ -19,8 +19,6 @@ from waypost.store.settling import (
     settle_pair,
 )
 
-FOREVER_MS = (1 << 63) - 1
-
 
 def accept(session: Session, message: Message, entry: QueueEntry | None, behind: QueueEntry | None) -> Accepted:
     """Journal a message and its lease, or its place in the queue; or return the earlier row that holds its key."""
@@ -95,27 +93,23 @@ def _record_late_outcome(session: Session, outbox: Outbox, outcome: Outcome) -> 
     return _row(session, message.id)
 
 
-def expire_leases(session: Session, outbox: Outbox, now_ms: int, all_owners: bool) -> tuple[Message, ...]:
-    """Turn messages whose lease has ended into unknown ones and settle those that can be settled."""
-    until_ms = FOREVER_MS if all_owners else now_ms
-    ended: list[Message] = []
-    for row in session.rows("ended_leases", until_ms=until_ms):
-        message_id = str(row[0])
-        session.exclusive(exclusion.message(message_id))
-        if session.row("lease_has_ended", id=message_id, until_ms=until_ms) is None:
-            continue  # its outcome came meanwhile
-        session.run("leave_work", id=message_id)
-        lanes.leave(session, message_id)
-        session.run("advance", id=message_id, state=State.UNKNOWN, rank=RANK_UNKNOWN)
-        message = _row(session, message_id)
-        if message.state == State.UNKNOWN:
-            leave_in_doubt(session, message, now_ms)
-        ended.append(message)
-    # Only now, when none of them counts as in flight any more, can reports be told apart.
-    for message in ended:
-        if message.opaque:
-            settle_pair(session, outbox, message.phone_number_id, message.recipient, message.opaque)
-    return tuple(_row(session, message.id) for message in ended)
+def expire_lease(session: Session, outbox: Outbox, message_id: str, until_ms: int, now_ms: int) -> Message | None:
+    """Turn a message whose lease ended by a time into an unknown one, settle it if that is possible, and return it.
+
+    Of several that a report may belong to, the last one decides: only then does none of them count as in flight.
+    """
+    session.exclusive(exclusion.message(message_id))
+    if session.row("lease_has_ended", id=message_id, until_ms=until_ms) is None:
+        return None  # its outcome came meanwhile
+    session.run("leave_work", id=message_id)
+    lanes.leave(session, message_id)
+    session.run("advance", id=message_id, state=State.UNKNOWN, rank=RANK_UNKNOWN)
+    message = _row(session, message_id)
+    if message.state == State.UNKNOWN:
+        leave_in_doubt(session, message, now_ms)
+    if message.opaque:
+        settle_pair(session, outbox, message.phone_number_id, message.recipient, message.opaque)
+    return _row(session, message_id)
 
 
 def record_webhook(session: Session, outbox: Outbox, receipt: WebhookReceipt) -> WebhookEffect:
