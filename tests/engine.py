@@ -1,13 +1,15 @@
 """Which engine the tests of a whole gateway run on: embedded, or PostgreSQL and NATS JetStream, by one variable.
 
-`WAYPOST_TEST_ENGINE=shared` gives every data folder of a test a database of its own on one PostgreSQL server, and names
-of its own on one NATS server; both are started with the first one, and end with the test process.
+On the shared engine every data folder of a test has a schema of its own on one PostgreSQL server, and names of its own
+on one NATS server: those that are named, else servers of our own, which start with the first such test and end with the
+test process.
 """
 
 import asyncio
 import atexit
 import os
-from collections.abc import Coroutine
+import secrets
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -18,26 +20,61 @@ import asyncpg
 from tests.servers import Nats, Postgres
 
 VARIABLE = "WAYPOST_TEST_ENGINE"
+EMBEDDED, SHARED = "embedded", "shared"
 POSTGRES, NATS = "WAYPOST_TEST_POSTGRES_URL", "WAYPOST_TEST_NATS_URL"
 
+NOBODY = "http://127.0.0.1:9"  # where nobody listens
+
 Result = TypeVar("Result")
+
+_found: dict[Path, str] = {}
 
 
 def is_shared() -> bool:
     """Whether gateways of tests are to share a journal that is a server's."""
-    return os.environ.get(VARIABLE) == "shared"
+    return os.environ.get(VARIABLE) == SHARED
 
 
 def engine_settings(folder: Path) -> dict[str, str]:
     """Return the settings that give the gateway of a data folder its engine; the same folder, the same journal."""
-    return _shared_settings(str(folder.absolute())) if is_shared() else {}
+    return _shared_settings(folder.absolute()) if is_shared() else {}
+
+
+def engine_environment(folder: Path) -> dict[str, str]:
+    """Return those settings as a process takes them."""
+    return {f"WAYPOST_{name.upper()}": value for name, value in engine_settings(folder).items()}
+
+
+def where_found(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the setting by which a command finds the gateway of its data folder, if one runs in this process."""
+    if not is_shared() or "WAYPOST_DATA_DIR" not in environment:
+        return {}
+    return {"WAYPOST_GATEWAY_URL": _found.get(Path(environment["WAYPOST_DATA_DIR"]).absolute(), NOBODY)}
+
+
+def found_at(folder: Path, url: str | None) -> None:
+    """Note where the gateway of a data folder is; None if it is gone."""
+    if url is None:
+        _found.pop(folder.absolute(), None)
+    else:
+        _found[folder.absolute()] = url
+
+
+def apart(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run something to its end beside the event loop that may be running here."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 @cache
-def _shared_settings(folder: str) -> dict[str, str]:
-    name = f"waypost_{os.getpid()}_{_shared_settings.cache_info().misses}"
+def _shared_settings(folder: Path) -> dict[str, str]:
+    name = f"waypost_{secrets.token_hex(8)}"
+    url = _postgres_url()
+    apart(_execute(url, f'CREATE SCHEMA "{name}"'))  # twenty times quicker than a database, and as good for one gateway
+    if POSTGRES in os.environ:
+        atexit.register(lambda: apart(_execute(url, f'DROP SCHEMA "{name}" CASCADE')))
     return {
-        "database_url": _apart(_new_schema(_postgres_url(), name)),
+        "database_url": f"{url}?search_path={name}",
         "nats_url": _nats_url(),
         "nats_prefix": name,
         "secret_key": "a-key-that-all-processes-share-0123456789",
@@ -46,14 +83,12 @@ def _shared_settings(folder: str) -> dict[str, str]:
 
 @cache
 def _postgres_url() -> str:
-    """Return the URL of the server: the one that is named, else one of our own."""
-    url = os.environ.get(POSTGRES)
-    if url is None:
-        server = Postgres()
-        _apart(server.start())
-        atexit.register(server.end)
-        url = server.url
-    return url
+    if named := os.environ.get(POSTGRES):
+        return named
+    server = Postgres()
+    apart(server.start())
+    atexit.register(server.end)
+    return server.url
 
 
 @cache
@@ -61,20 +96,14 @@ def _nats_url() -> str:
     if named := os.environ.get(NATS):
         return named
     server = Nats()
-    _apart(server.start())
+    apart(server.start())
     atexit.register(server.end)
     return server.url
 
 
-async def _new_schema(url: str, name: str) -> str:
-    """Make a schema of its own for a journal: twenty times quicker than a database, and as good for one gateway."""
+async def _execute(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
-    await connection.execute(f'CREATE SCHEMA "{name}"')
-    await connection.close()
-    return f"{url}?search_path={name}"
-
-
-def _apart(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run something to its end beside the event loop that may be running here."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -5,6 +5,7 @@ import hashlib
 import io
 import itertools
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from tests.engine import engine_settings
+from tests.engine import engine_settings, found_at
 from tests.shiftable_clock import WAIT_S as WAIT_S
 from tests.shiftable_clock import ShiftableClock as ShiftableClock
 from waypost import telemetry
@@ -211,6 +212,19 @@ def settings_for(folder: Path, simulator_url: str, **changes: Any) -> Settings:
     return Settings(**values)
 
 
+class FoundService(Service):
+    """A gateway that commands find also where its journal is shared, which says nothing of where gateways are."""
+
+    async def start(self, host: str, port: int, listener: socket.socket | None = None) -> str:
+        url = await super().start(host, port, listener)
+        found_at(Path(self.settings.data_dir), url)
+        return url
+
+    async def stop(self) -> None:
+        found_at(Path(self.settings.data_dir), None)
+        await super().stop()
+
+
 class Complaints(logging.Handler):
     """What the HTTP server or the event loop complain about: a handler of ours that failed, a task nobody awaited."""
 
@@ -231,7 +245,7 @@ async def running_gateway(settings: Settings, clock: Clock, tenants: str) -> Asy
     loggers = [logging.getLogger(name) for name in ("uvicorn.error", "asyncio")]
     for logger in loggers:
         logger.addHandler(complaints)
-    service = Service(settings, clock)
+    service = FoundService(settings, clock)
     await service.start("127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession() as http:

@@ -36,6 +36,8 @@ from waypost.site import Inside, Site
 from waypost.store.base import Store, StoreUnavailable
 from waypost.store.database_file import schema_version
 from waypost.store.effects import Effects
+from waypost.store.postgres_connection import without_password
+from waypost.store.postgres_database import schema_version as schema_version_there
 from waypost.store.schema import newest_version
 from waypost.store.sqlite import SqliteStore
 from waypost.web.server import HttpServer
@@ -266,27 +268,28 @@ async def check_up_offline(settings: Settings) -> list[Finding]:
 
 @contextlib.asynccontextmanager
 async def journal_to_read(settings: Settings) -> AsyncIterator[Store]:
-    """Open the journal for looking: nothing of an embedded one is made, locked or upgraded.
+    """Open the journal for looking: nothing of it is made, locked or upgraded.
 
     Raises `StoreUnavailable`, also for a journal of another schema version than this program reads.
     """
-    if is_shared(settings):
-        shared = engines.journal(settings, Clock())
-        await shared.open()
-        try:
-            yield shared
-        finally:
-            await shared.close()
-        return
-    path = database_path(settings)
-    version = await asyncio.to_thread(schema_version, path)
+    shared, path = is_shared(settings), database_path(settings)
+    if shared:
+        where, version = without_password(settings.database_url), await schema_version_there(settings.database_url)
+    else:
+        where, version = str(path), await asyncio.to_thread(schema_version, path)
+    if shared and version == 0:
+        raise StoreUnavailable(f"there is no journal in {where}; `waypost apply FILE` makes it")
     if version != newest_version():
         raise StoreUnavailable(
-            f"{path} has schema version {version}, this program reads {newest_version()}: "
+            f"{where} has schema version {version}, this program reads {newest_version()}: "
             "`waypost db upgrade` brings an older one up to date"
         )
-    store = SqliteStore(path, Clock())
-    store.open_read_only()
+    if shared:
+        store: engines.AnyStore = engines.journal(settings, Clock())
+        await store.open()
+    else:
+        store = embedded = SqliteStore(path, Clock())
+        embedded.open_read_only()
     try:
         yield store
     finally:

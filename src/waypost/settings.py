@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -47,7 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     nats_prefix: Annotated[
         str,
         _text(
-            "Begins every name on the NATS server, so that installations can share one.", pattern=r"^[A-Za-z0-9_-]+\Z"
+            "Begins every name on the NATS server, so that installations can share one: up to 32 of `a-z0-9_-`.",
+            pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z",
         ),
     ] = "waypost"
     gateway_url: Annotated[
@@ -167,6 +168,11 @@ def _check(settings: Settings) -> None:
         raise SettingsInvalid(f"{PREFIX}SECRET_KEY must have 32 characters or more")
     if settings.database_url and not re.match(r"sqlite:///.|postgres(ql)?://.", settings.database_url):
         raise SettingsInvalid(f"{PREFIX}DATABASE_URL must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME")
+    if is_shared(settings) and not _is_database_url(settings.database_url):
+        raise SettingsInvalid(
+            f"{PREFIX}DATABASE_URL can't be read as postgresql://USER:PASSWORD@HOST:PORT/NAME; a password's / ? # @ : "
+            "are written %2F %3F %23 %40 %3A"
+        )
     if settings.nats_url and not is_shared(settings):
         raise SettingsInvalid(f"{PREFIX}NATS_URL is for a journal that processes share: set {PREFIX}DATABASE_URL to it")
     if not _is_http_url(settings.gateway_url):
@@ -184,6 +190,18 @@ def _is_http_url(url: str) -> bool:
         return False
     plain = not (parts.query or parts.fragment or parts.username is not None or port == 0)
     return parts.scheme in ("http", "https") and bool(parts.hostname) and plain
+
+
+def _is_database_url(url: str) -> bool:
+    """Tell whether a URL names one server, or several with commas, so that no driver complains with parts of it."""
+    try:
+        parts = urlsplit(url)
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        ports = [urlsplit(f"//{host}").port for host in hosts]  # raises where it is no port
+        parse_qsl(parts.query, strict_parsing=True, keep_blank_values=True)
+    except ValueError:
+        return False
+    return 0 not in ports and "@" not in parts.path and not parts.fragment
 
 
 def is_shared(settings: Settings) -> bool:

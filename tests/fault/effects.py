@@ -6,12 +6,21 @@ from pathlib import Path
 
 import aiohttp
 import apsw
+import asyncpg
 
-from tests.harness import TENANTS, Gateway, Log, settings_for
+from tests.engine import is_shared
+from tests.harness import TENANTS, FoundService, Gateway, Log, settings_for
 from waypost.clock import Clock
 from waypost.gateway.tenant_file import read
-from waypost.service import Service
 from waypost.store.effects import Effects
+
+
+def full_disk() -> Exception:
+    """Return what the journal's engine raises where the disk is full."""
+    if is_shared():
+        trouble: Exception = asyncpg.DiskFullError("could not extend file: No space left on device")
+        return trouble
+    return apsw.FullError("database or disk is full")
 
 
 class Trace:
@@ -26,7 +35,7 @@ class Trace:
 
 
 class FullDisk:
-    """Makes one named effect fail once or several times, as SQLite does on a full disk, when it comes after `arm`."""
+    """Makes one named effect fail as on a full disk, once or several times, when it comes after `arm`."""
 
     def __init__(self) -> None:
         self._name: str | None = None
@@ -52,7 +61,7 @@ class FullDisk:
             self._times -= 1
             if not self._times:
                 self._name = None
-            raise apsw.FullError("database or disk is full")
+            raise full_disk()
 
 
 @asynccontextmanager
@@ -68,7 +77,7 @@ async def gateway_on(
     """Run a gateway in this process, on a data folder and port that another may have had; `changes` are settings."""
     log = Log()
     log.capture()
-    service = Service(settings_for(folder, meta_url, **changes), clock, effects=effects)
+    service = FoundService(settings_for(folder, meta_url, **changes), clock, effects=effects)
     await service.start("127.0.0.1", port)
     try:
         async with aiohttp.ClientSession() as http:

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from tests.engine import engine_settings
+
 LISTENS = "Waypost listens on "  # what `waypost serve` prints once requests are taken
 START_S = 60.0  # a bound that ends a broken run: a start takes a second
 # Below the ports that systems give to outgoing connections, so that nobody takes the port while the gateway is away,
@@ -35,10 +37,11 @@ def steady_port() -> int:
     raise NotStarted("no free port")
 
 
-def environment(**settings: object) -> dict[str, str]:
-    """Return the environment of a gateway process with these settings and no others."""
+def environment(data_dir: Path, **settings: object) -> dict[str, str]:
+    """Return the environment of a gateway process with these settings, its engine's, and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")}
-    return kept | {f"WAYPOST_{name.upper()}": str(value) for name, value in settings.items()}
+    given = {**engine_settings(data_dir), "data_dir": data_dir, **settings}
+    return kept | {f"WAYPOST_{name.upper()}": str(value) for name, value in given.items()}
 
 
 class GatewayProcess:

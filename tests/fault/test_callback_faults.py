@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import apsw
 import pytest
 
-from tests.fault.effects import FullDisk, gateway_on
+from tests.fault.effects import FullDisk, full_disk, gateway_on
 from tests.fault.process import steady_port
 from tests.fault.reckoning import until
 from tests.flow.test_meta_webhook import post, status
@@ -26,6 +25,7 @@ from tests.harness import (
     connect,
     text_message,
 )
+from tests.journal_rows_of import rows_of
 from tests.receiver import ENDLESS, HANG, RESET, Received, Receiver
 from waypost.gateway import retries
 from waypost.gateway.deliver import ORDER_WAIT_MS
@@ -50,10 +50,10 @@ async def customer(clock: ShiftableClock) -> AsyncIterator[Customer]:
 class Desk:
     """A gateway, its customer, and Meta, which reports what a test says and nothing else."""
 
-    def __init__(self, gateway: Gateway, customer: Customer, database: Path) -> None:
+    def __init__(self, gateway: Gateway, customer: Customer, folder: Path) -> None:
         self.gateway = gateway
         self._customer = customer
-        self._database = database
+        self._folder = folder
 
     async def send(self, name: str, url: str) -> None:
         """Send a message whose callbacks go to a URL of its own."""
@@ -85,10 +85,10 @@ class Desk:
         assert await self.report(name, *values) == 200
 
     def _sum(self, column: str, state: str) -> int:
-        journal = apsw.Connection(str(self._database), apsw.SQLITE_OPEN_READONLY)
-        number: int = journal.execute(f"SELECT TOTAL({column}) FROM callback WHERE state LIKE ?", (state,)).get
-        journal.close()
-        return int(number)
+        sql = f"SELECT CAST(COALESCE(SUM({column}), 0) AS BIGINT) FROM callback WHERE state LIKE $1"
+        ((number,),) = rows_of(self._folder, sql, state)
+        assert isinstance(number, int)
+        return number
 
     def count(self, state: str) -> int:
         """Return how many callbacks are in a state."""
@@ -138,7 +138,7 @@ def desk(tmp_path: Path, simulator: Control, clock: ShiftableClock, customer: Cu
             await connect(simulator, gateway)
             await simulator.config(auto_statuses=False)
             customer.url = gateway.url
-            yield Desk(gateway, customer, tmp_path / "data" / "waypost.db")
+            yield Desk(gateway, customer, tmp_path / "data")
 
     return opened
 
@@ -222,7 +222,7 @@ class NoClaims:
 
     def before(self, name: str) -> None:
         if name == "claim_commit":
-            raise apsw.FullError("database or disk is full")
+            raise full_disk()
 
 
 async def test_order_is_kept_though_the_gateway_was_down_longer_than_statuses_wait_for_each_other(

@@ -208,7 +208,7 @@ async def test_the_command_is_killed_at_any_moment_and_ends_what_it_began(tmp_pa
 async def begin(path: Path, url: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "waypost", "db", "copy", f"sqlite:///{path}", url,
-        env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=environment(path.parent), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
 
 

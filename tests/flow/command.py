@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tests.engine import NOBODY, engine_environment, is_shared, where_found
 from tests.flow.forked import STREAMS, run_forked
 from tests.harness import ACCESS_KEY, ACCESS_SECRET, ADMIN_TOKEN, APPKEY, PHONE, SECRETS, VERIFY_TOKEN, WAIT_S
 
@@ -40,7 +41,18 @@ def operator(folder: Path, meta_url: str = "http://127.0.0.1:9") -> dict[str, st
         "WAYPOST_ADMIN_TOKEN": ADMIN_TOKEN,
         "WAYPOST_META_VERIFY_TOKEN": VERIFY_TOKEN,
         "WAYPOST_META_BASE_URL": meta_url,
+        **engine_environment(folder),
     }
+
+
+def no_gateway(folder: Path) -> str:
+    """The line that says that no gateway runs for this operator."""
+    if is_shared():
+        return (
+            f"waypost: no gateway answers at {NOBODY}; set WAYPOST_GATEWAY_URL to where one is, or start one with "
+            "`waypost serve`\n"
+        )
+    return f"waypost: no gateway runs on {folder}; start it with `waypost serve`\n"
 
 
 async def waypost(
@@ -52,10 +64,11 @@ async def waypost(
     program, which takes most of the time that a command does.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WAYPOST_", "CUSTOMER_"))}
+    given = {**inherited, **where_found(env), **env}
     if fresh or cwd is not None:
-        ended = await _anew(words, {**inherited, **env}, stdin, cwd)
+        ended = await _anew(words, given, stdin, cwd)
     else:
-        ended = await asyncio.to_thread(_forked, words, {**inherited, **env}, stdin)
+        ended = await asyncio.to_thread(_forked, words, given, stdin)
     for secret in (*SECRETS, VERIFY_TOKEN):
         assert secret not in ended.out + ended.err
     assert "Traceback" not in ended.err, ended.err

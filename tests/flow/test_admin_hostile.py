@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import apsw
 import pytest
 from yarl import URL
 
 from tests.flow.test_meta_webhook import post
 from tests.harness import ADMIN_TOKEN, TENANTS, WABA, Customer, Gateway, text_message
+from tests.journal_rows_of import change_rows_of
 from tests.receiver import Receiver
 from waypost.gateway.tenant_file import read
 
@@ -160,9 +160,8 @@ async def test_a_password_in_an_older_url_is_not_shown(
 ) -> None:
     await customer.send(text_message(cus_message_id="old", dr_webhook="https://receiver.example/x@y"))
     await gateway.until("old", "read")
-    with apsw.Connection(str(tmp_path / "data" / "waypost.db")) as journal:
-        for table, column in (("callback", "url"), ("message", "dr_webhook")):
-            journal.execute(f"UPDATE {table} SET {column} = 'https://user:geheim@receiver.example/x@y'")
+    for table, column in (("callback", "url"), ("message", "dr_webhook")):
+        change_rows_of(tmp_path / "data", f"UPDATE {table} SET {column} = 'https://user:geheim@receiver.example/x@y'")
     shown = [
         await gateway.admin("GET", "callbacks"),
         await gateway.admin("GET", "events"),

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 
-from tests.fault.effects import gateway_on
+from tests.fault.effects import full_disk, gateway_on
 from tests.flow.test_callbacks import callbacks, until_state
 from tests.flow.test_meta_webhook import post, status
 from tests.harness import APPKEY, WAIT_S, Control, Customer, Gateway, ShiftableClock, connect, text_message
@@ -34,7 +33,7 @@ class Disk:
     def before(self, name: str) -> None:
         if name == self._name:
             if self._good == 0:
-                raise apsw.FullError("database or disk is full")
+                raise full_disk()
             self._good -= 1
 
 

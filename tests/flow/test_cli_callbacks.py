@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.flow.command import Ended, operator, waypost
+from tests.flow.command import Ended, no_gateway, operator, waypost
 from tests.flow.test_meta_webhook import post
 from tests.harness import (
     APPKEY,
@@ -236,5 +236,5 @@ async def test_without_a_gateway_there_is_one_line(words: tuple[str, ...], tmp_p
     folder = tmp_path / "data"
     ended = await callbacks(*words, env=operator(folder))
     assert ended.code == 1
-    assert ended.err == f"waypost: no gateway runs on {folder}; start it with `waypost serve`\n"
+    assert ended.err == no_gateway(folder)
     assert not folder.exists()

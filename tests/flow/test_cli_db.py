@@ -1,4 +1,4 @@
-"""`waypost db`: upgrade, check and backup, with and without a running gateway."""
+"""`waypost db` on the embedded database: upgrade, check and backup, with and without a running gateway."""
 
 import stat
 from pathlib import Path
@@ -9,6 +9,8 @@ import pytest
 from tests.flow.command import operator, waypost
 from tests.harness import Control, Customer, Gateway, text_message
 from waypost.store.schema import newest_version
+
+pytestmark = pytest.mark.embedded("`waypost db` on a file; test_cli_db_shared.py has the other")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import aiohttp
 import apsw
 import pytest
 
+from tests.engine import is_shared
 from tests.flow.command import Ended, operator, waypost
 from tests.harness import META_TOKEN, PHONE, PHONE_ID, TENANTS, WABA, Control, Gateway, ShiftableClock
 from waypost.cli.doctor_checks import compare_clocks
@@ -50,7 +51,8 @@ async def test_a_gateway_in_order_has_no_problem(gateway: Gateway, env: dict[str
     assert about(ended, "gateway") == [
         {"status": "ok", "subject": "gateway", "found": f"ready at {gateway.url}", "advice": ""}
     ]
-    for subject in ("data folder", "database", "Meta", "webhook", "tenants", f"WABA {WABA}"):
+    of_the_engine = ("keys", "database", "journal", "NATS") if is_shared() else ("data folder", "database")
+    for subject in (*of_the_engine, "Meta", "webhook", "tenants", f"WABA {WABA}"):
         assert about(ended, subject)[0]["status"] == "ok", ended.out
     assert about(ended, f"WABA {WABA}")[0]["found"] == "Meta takes the token and knows 1 number as declared"
     table = await waypost("doctor", env=env)
@@ -58,6 +60,7 @@ async def test_a_gateway_in_order_has_no_problem(gateway: Gateway, env: dict[str
     assert "1 account, 1 application, 1 WABA, 1 number, 0 templates" in table.out
 
 
+@pytest.mark.embedded("`waypost doctor` on file and folder; test_cli_doctor_shared.py has the other")
 async def test_without_a_gateway_the_tenants_are_looked_at_here(gateway: Gateway, env: dict[str, str]) -> None:
     await gateway.service.stop()
     ended = await waypost("doctor", "--json", env=env)
@@ -70,6 +73,7 @@ async def test_without_a_gateway_the_tenants_are_looked_at_here(gateway: Gateway
     assert about(ended, f"WABA {WABA}")[0]["status"] == "ok"
 
 
+@pytest.mark.embedded("`waypost doctor` on file and folder; test_cli_doctor_shared.py has the other")
 async def test_a_look_at_nothing_makes_nothing(tmp_path: Path, env: dict[str, str]) -> None:
     ended = await waypost("doctor", "--json", env=env)
 
@@ -153,6 +157,7 @@ async def test_a_verify_token_that_differs_is_found(gateway: Gateway, env: dict[
     assert (finding["status"], finding["found"]) == ("problem", "the verification is answered with HTTP 403")
 
 
+@pytest.mark.embedded("`waypost doctor` on file and folder; test_cli_doctor_shared.py has the other")
 async def test_secrets_that_others_may_read_and_damage_are_found(
     gateway: Gateway, env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -168,6 +173,7 @@ async def test_secrets_that_others_may_read_and_damage_are_found(
     assert about(ended, "database")[0]["found"] == "1 rows of meta_id belong to messages that are not there"
 
 
+@pytest.mark.embedded("`waypost doctor` on file and folder; test_cli_doctor_shared.py has the other")
 async def test_another_secret_key_is_a_problem_and_a_missing_one_is_not_replaced(
     gateway: Gateway, env: dict[str, str], tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ async def test_another_machine_is_asked_by_url_and_token(gateway: Gateway, custo
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.embedded("there is no file, or one that is no database; test_cli_db_shared.py has the other")
 async def test_where_there_is_no_database_none_is_made(tmp_path: Path) -> None:
     ended = await waypost("messages", env=operator(tmp_path / "data"))
     assert ended.code == 1
@@ -107,6 +108,7 @@ async def test_where_there_is_no_database_none_is_made(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.embedded("there is no file, or one that is no database; test_cli_db_shared.py has the other")
 async def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "waypost.db").write_bytes(b"this is no database, but it is long enough to look like one" * 20)
     ended = await waypost("messages", env=operator(tmp_path))
@@ -135,6 +137,7 @@ async def test_an_unknown_message_of_a_running_gateway_and_wrong_usage(gateway: 
     )
 
 
+@pytest.mark.embedded("`waypost db` on a file; test_cli_db_shared.py has the other")
 async def test_a_file_may_have_a_name_that_is_no_text(
     customer: Customer, gateway: Gateway, env: dict[str, str], tmp_path: Path
 ) -> None:

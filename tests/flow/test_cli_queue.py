@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.flow.command import Ended, operator, waypost
+from tests.flow.command import Ended, no_gateway, operator, waypost
 from tests.flow.queue_stand import TEMPLATES, counted_gateway, settings, template
 from tests.harness import (
     APPKEY,
@@ -241,5 +241,5 @@ async def test_without_a_gateway_there_is_one_line(words: tuple[str, ...], tmp_p
     folder = tmp_path / "data"
     ended = await queue(*words, env=operator(folder))
     assert ended.code == 1
-    assert ended.err == f"waypost: no gateway runs on {folder}; start it with `waypost serve`\n"
+    assert ended.err == no_gateway(folder)
     assert not folder.exists()

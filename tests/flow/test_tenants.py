@@ -1,16 +1,15 @@
 """Tenants: applied from a file, used from the next request on, sealed on disk."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import apsw
 import msgspec
 import pytest
 
 from tests.harness import (
     ADMIN_TOKEN,
+    APPKEY,
     META_TOKEN,
     PHONE,
     PHONE_ID,
@@ -25,6 +24,7 @@ from tests.harness import (
     settings_for,
     text_message,
 )
+from tests.journal_rows_of import everything_in, rows_of
 from waypost.data_dir import DataDirBusy
 from waypost.gateway.tenant_file import read
 from waypost.gateway.vault import SealBroken
@@ -112,12 +112,10 @@ async def test_a_new_token_is_used_for_the_next_message(
 async def test_secrets_are_sealed_on_disk(customer: Customer, gateway: Gateway, tmp_path: Path) -> None:
     await customer.send(text_message())
     await gateway.service.stop()
-    files = [file for file in (tmp_path / "data").iterdir() if file.name.startswith("waypost.db")]
-    assert files
-    for file in files:
-        content = file.read_bytes()
-        for secret in SECRETS:
-            assert secret.encode() not in content, file
+    content = everything_in(tmp_path / "data")
+    assert APPKEY.encode() in content
+    for secret in SECRETS:
+        assert secret.encode() not in content
 
 
 async def test_tenants_survive_a_restart_and_another_secret_key_is_told(
@@ -164,6 +162,7 @@ access_secret = "othersecret"
     assert (await customer.send(text_message()))["code"] == 0
 
 
+@pytest.mark.embedded("one process owns the data folder")
 async def test_a_database_elsewhere_is_owned_too(tmp_path: Path, simulator: Control, clock: ShiftableClock) -> None:
     database = f"sqlite:///{tmp_path / 'elsewhere' / 'w.db'}"
     first = settings_for(tmp_path / "one", simulator.url, database_url=database)
@@ -183,7 +182,6 @@ async def test_a_one_time_password_is_forgotten_once_nothing_can_come_of_it(
     template = {"name": "otp", "language": language, "components": components}
     answer = await customer.send(text_message(type="template", template=template))
     shown = await gateway.until(answer["data"]["messages"][0]["id"], "read")
-    with contextlib.closing(apsw.Connection(str(tmp_path / "data" / "waypost.db"))) as journal:
-        (row,) = journal.execute("SELECT body FROM message WHERE id = ?", (shown["id"],)).fetchall()
+    (row,) = rows_of(tmp_path / "data", "SELECT body FROM message WHERE id = $1", shown["id"])
     assert shown["category"] == "authentication"
     assert row == (None,)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
-import apsw
 
 from tests.conformance.journal_rows import SteppedClock
 from tests.flow.test_meta_webhook import post, status
 from tests.harness import TENANTS, Control, Customer, Gateway, connect, running_gateway, settings_for, text_message
+from tests.journal_rows_of import rows_of
 from tests.receiver import Receiver
 from waypost.model import RANK_ACCEPTED, STATUS_RANK, State
 from waypost.store.outbox import AFTER_OUTCOME_MS, HOLD_MS
@@ -71,7 +71,7 @@ async def begun(customer: Customer, receiver: Receiver, name: str, posts: Posts)
     return Case(name, message["to"], posts)
 
 
-async def report(gateway: Gateway, cases: list[Case], database: Path, clock: SteppedClock) -> None:
+async def report(gateway: Gateway, cases: list[Case], folder: Path, clock: SteppedClock) -> None:
     """Post what Meta says: the first POST of each message, then the second; between, whatever may go is called back."""
     meta_ids = {case.name: (await gateway.message(case.name))["meta_message_id"] for case in cases}
     for number in range(max(len(case.posts) for case in cases)):
@@ -87,16 +87,15 @@ async def report(gateway: Gateway, cases: list[Case], database: Path, clock: Ste
 
         await asyncio.gather(*(work(waiting, number) for _ in range(AT_ONCE)))
         async with asyncio.timeout(WAIT_S):
-            while due(database, clock.now_ms()):
+            while due(folder, clock.now_ms()):
                 await asyncio.sleep(0.02)
 
 
-def due(database: Path, now_ms: int) -> int:
+def due(folder: Path, now_ms: int) -> int:
     """Count the callbacks that may go now and have not been claimed."""
-    journal = apsw.Connection(str(database), apsw.SQLITE_OPEN_READONLY)
-    sql = "SELECT COUNT(*) FROM work WHERE kind = 'callback' AND priority = 0 AND due_ms <= ?"
-    number: int = journal.execute(sql, (now_ms,)).get
-    journal.close()
+    sql = "SELECT COUNT(*) FROM work WHERE kind = 'callback' AND priority = 0 AND due_ms <= $1"
+    ((number,),) = rows_of(folder, sql, now_ms)
+    assert isinstance(number, int)
     return number
 
 
@@ -141,7 +140,7 @@ async def test_each_status_is_called_back_once_in_order_with_its_own_time(tmp_pa
                 clock.wall_ms += SLOT_MS
                 cases.append(await begun(customer, receiver, f"m{index}", posts))
             clock.wall_ms += AFTER_OUTCOME_MS
-            await report(gateway, cases, tmp_path / "data" / "waypost.db", clock)
+            await report(gateway, cases, tmp_path / "data", clock)
             clock.wall_ms += HOLD_MS  # what waited for an earlier one goes now
             calls = await told(receiver, sum(len(case.statuses) for case in cases))
             headlines = {case.name: (await gateway.message(case.name))["state"] for case in cases}

@@ -4,9 +4,9 @@ import collections
 from pathlib import Path
 from typing import NamedTuple
 
-import apsw
 import msgspec
 
+from tests.journal_rows_of import rows_of
 from waypost.gateway.deliver import ORDER_WAIT_MS
 
 STATUSES = ("sent", "delivered", "read")  # what the simulator reports of every message, in this order
@@ -47,17 +47,14 @@ class CallbackBooks(NamedTuple):
         return found
 
 
-def open_outbox(database: Path) -> dict[tuple[str, str], Entry]:
+def open_outbox(folder: Path) -> dict[tuple[str, str], Entry]:
     """Read the outbox; a gateway may be writing it."""
-    journal = apsw.Connection(str(database), apsw.SQLITE_OPEN_READONLY)
-    try:
-        rows = journal.execute(
-            "SELECT message.meta_message_id, callback.status, callback.state, callback.created_at_ms,"
-            " callback.attempts, callback.first_attempt_at_ms"
-            " FROM callback JOIN message ON message.id = callback.message_id"
-        ).fetchall()
-    finally:
-        journal.close()
+    rows = rows_of(
+        folder,
+        "SELECT message.meta_message_id, callback.status, callback.state, callback.created_at_ms,"
+        " callback.attempts, callback.first_attempt_at_ms"
+        " FROM callback JOIN message ON message.id = callback.message_id",
+    )
     entries = [msgspec.convert(row, Entry) for row in rows]
     return {(entry.meta_message_id, entry.status): entry for entry in entries}
 

@@ -156,13 +156,13 @@ class CallbackRun:
         """Wait until Meta has reported everything and everything is called back; return what stands in the books."""
         self._console.print("  all is sent; waiting for the last callbacks")
         until, told = time.monotonic() + SETTLE_S, time.monotonic()
-        database = self._folder / "data" / "waypost.db"
+        folder = self._folder / "data"
         while True:
             await simulator.call("POST", "clock", {"advance_s": 60})  # Meta's repeats wait ever longer
             at_meta = await simulator.messages()
-            journal = await asyncio.to_thread(reckoning.open_books, database, at_meta)
+            journal = await asyncio.to_thread(reckoning.open_books, folder, at_meta)
             unfinished = reckoning.unfinished(journal)
-            entries = await asyncio.to_thread(books_of.open_outbox, database)
+            entries = await asyncio.to_thread(books_of.open_outbox, folder)
             books = CallbackBooks([taken["id"] for taken in at_meta], entries, self._receiver.arrivals)
             if not (unfinished or books_of.waiting(books)) or time.monotonic() > until:
                 return books, unfinished

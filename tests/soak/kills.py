@@ -126,7 +126,7 @@ class Run:
         while True:
             await simulator.call("POST", "clock", {"advance_s": 60})  # Meta's repeats wait ever longer
             at_meta = await simulator.messages()
-            books = await asyncio.to_thread(reckoning.open_books, self._folder / "data" / "waypost.db", at_meta)
+            books = await asyncio.to_thread(reckoning.open_books, self._folder / "data", at_meta)
             if not reckoning.unfinished(books) or time.monotonic() > until:
                 return books
             await asyncio.sleep(0.5)

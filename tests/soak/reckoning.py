@@ -4,9 +4,9 @@ import collections
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import apsw
 import msgspec
 
+from tests.journal_rows_of import rows_of
 from tests.soak.traffic import Wish
 from waypost.model import State
 
@@ -50,21 +50,17 @@ class Books(NamedTuple):
         }
 
 
-def open_books(database: Path, at_meta: list[dict[str, Any]]) -> Books:
+def open_books(folder: Path, at_meta: list[dict[str, Any]]) -> Books:
     """Read the journal; a gateway may be writing it."""
-    journal = apsw.Connection(str(database), apsw.SQLITE_OPEN_READONLY)
-    try:
-        statuses: dict[str, set[str]] = collections.defaultdict(set)
-        for message_id, status in journal.execute("SELECT message_id, status FROM status"):
-            statuses[str(message_id)].add(str(status))
-        columns = "id, key, state, recipient, type, token, meta_answer"
-        rows = [
-            msgspec.convert((*values, statuses[str(values[0])]), Row)
-            for values in journal.execute(f"SELECT {columns} FROM message")
-        ]
-        bound = {str(meta_id): str(own) for meta_id, own in journal.execute("SELECT meta_id, message_id FROM meta_id")}
-    finally:
-        journal.close()
+    statuses: dict[str, set[str]] = collections.defaultdict(set)
+    for message_id, status in rows_of(folder, "SELECT message_id, status FROM status"):
+        statuses[str(message_id)].add(str(status))
+    columns = "id, key, state, recipient, type, token, meta_answer"
+    rows = [
+        msgspec.convert((*values, statuses[str(values[0])]), Row)
+        for values in rows_of(folder, f"SELECT {columns} FROM message")
+    ]
+    bound = {str(meta_id): str(own) for meta_id, own in rows_of(folder, "SELECT meta_id, message_id FROM meta_id")}
     return Books(rows, bound, at_meta)
 
 

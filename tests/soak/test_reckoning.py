@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.harness import settings_for
 from tests.soak import reckoning
 from tests.soak.reckoning import Books, Row
 from tests.soak.traffic import Wish
+from waypost import engines
 from waypost.clock import Clock
-from waypost.store.sqlite import SqliteStore
 
 TO = "8613900000100"
 ALL = frozenset({"sent", "delivered", "read"})
@@ -121,9 +122,9 @@ def test_what_is_on_its_way_is_named() -> None:
 
 def test_an_empty_journal_is_read(tmp_path: Path) -> None:
     async def made() -> None:
-        store = SqliteStore(tmp_path / "waypost.db", Clock())
+        store = engines.journal(settings_for(tmp_path, "http://127.0.0.1:9"), Clock())
         await store.open()
         await store.close()
 
     asyncio.run(made())
-    assert reckoning.open_books(tmp_path / "waypost.db", []) == Books([], {}, [])
+    assert reckoning.open_books(tmp_path, []) == Books([], {}, [])

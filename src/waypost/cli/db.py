@@ -1,4 +1,4 @@
-"""`waypost db`: bring the embedded database up to date, look for damage, copy it, move it to PostgreSQL."""
+"""`waypost db`: bring the database up to date, look for damage, copy it, move it to PostgreSQL."""
 
 import asyncio
 import contextlib
@@ -15,27 +15,30 @@ from waypost.cli.db_copy import copy
 from waypost.cli.run import AsJson, CommandFailed, ConfigFile, plain_failures, read_settings, run
 from waypost.cli.terminal import printable
 from waypost.data_dir import DataDir, DataDirBusy
-from waypost.settings import Settings, database_path
+from waypost.settings import Settings, database_path, is_shared
 from waypost.store.base import StoreUnavailable
 from waypost.store.database_file import backup_file, check_file, schema_version, upgrade_file
+from waypost.store.postgres_connection import without_password
+from waypost.store.postgres_database import check_database, upgrade_database
 
 _COPY = "copy.db"
 
-app = typer.Typer(
-    help="The embedded database: upgrade, check, backup, copy.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="The database: upgrade, check, backup, copy.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("upgrade")
 def upgrade(config: ConfigFile = None) -> None:
     """Bring the database's schema to what this program expects; makes the database if there is none.
 
-    `waypost serve` does the same when it starts, so this is for doing it beforehand. No gateway may be running.
+    `waypost serve` does the same when it starts, so this is for doing it beforehand. No gateway may be running on an
+    embedded database; one in PostgreSQL waits for whoever is upgrading it, and processes of before go on.
     """
     settings = read_settings(config)
-    path = database_path(settings)
     with plain_failures():
-        before, now = run(_upgrade(settings, path))
+        if is_shared(settings):
+            before, now = run(upgrade_database(settings.database_url))
+        else:
+            before, now = run(_upgrade(settings, database_path(settings)))
     print(f"schema version {now}, nothing to do" if before == now else f"schema version {before} became {now}")
 
 
@@ -57,17 +60,26 @@ async def _upgrade(settings: Settings, path: Path) -> tuple[int, int]:
 
 @app.command("check")
 def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Look for damaged pages and for rows that hang on nothing; also while a gateway is running. Exits 1 if any."""
-    path = existing_database(read_settings(config))
+    """Look for damaged pages and for rows that hang on nothing; also while a gateway is running. Exits 1 if any.
+
+    In PostgreSQL pages are left to its own `pg_amcheck`.
+    """
+    settings = read_settings(config)
     with plain_failures():
-        problems = [printable(problem) for problem in check_file(path)]
+        if is_shared(settings):
+            name = without_password(settings.database_url)
+            problems = run(check_database(settings.database_url))
+        else:
+            path = existing_database(settings)
+            name, problems = str(path), check_file(path)
+    problems = [printable(problem) for problem in problems]
     if as_json:
-        print(msgspec.json.encode({"database": str(path), "problems": problems}).decode())
+        print(msgspec.json.encode({"database": name, "problems": problems}).decode())
     else:
-        print("\n".join(problems) if problems else f"{path}: no problems found")
+        print("\n".join(problems) if problems else f"{name}: no problems found")
     if problems:
         raise CommandFailed(
-            f"{path} has {len(problems)} problem{'s' * (len(problems) > 1)}; stop the gateway and restore a backup, "
+            f"{name} has {len(problems)} problem{'s' * (len(problems) > 1)}; stop the gateway and restore a backup, "
             "unless only the schema version is old: then `waypost db upgrade`"
         )
 
@@ -81,7 +93,13 @@ def backup(
     Secrets in the copy are sealed under the key in the data folder's file secret-key (or WAYPOST_SECRET_KEY): keep that
     key too, in another place than the copy.
     """
-    source = existing_database(read_settings(config))
+    settings = read_settings(config)
+    if is_shared(settings):
+        raise CommandFailed(
+            f"{without_password(settings.database_url)} is PostgreSQL's to copy, also while gateways run: use pg_dump, "
+            "or an archive of its write-ahead log"
+        )
+    source = existing_database(settings)
     if os.path.lexists(file):
         raise CommandFailed(f"{file} exists already; give the copy another name")
     try:

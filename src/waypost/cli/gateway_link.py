@@ -1,4 +1,4 @@
-"""How a command reaches a gateway: over its admin API while one runs, else straight into the embedded database."""
+"""How a command reaches a gateway: over its admin API while one runs, else straight into the journal."""
 
 import os
 from pathlib import Path
@@ -9,9 +9,10 @@ import urllib3
 
 from waypost.cli.run import CommandFailed, plain_failures, read_settings, run
 from waypost.data_dir import DataDir
-from waypost.settings import Settings
+from waypost.settings import Settings, is_shared
 
 _TIMEOUT_S = 60.0
+_KNOCK_S = 2.0  # whoever answers at all answers this at once
 
 Told = TypeVar("Told")
 
@@ -59,32 +60,54 @@ def read_answer(content: str, kind: type[Told]) -> Told:
         raise CommandFailed(f"the gateway's answer can't be read ({error}); is it of the same version?") from None
 
 
-def running_gateway(settings: Settings) -> AdminLink | None:
-    """Return a link to the gateway that owns the data folder, or None if none runs."""
-    folder = DataDir(Path(settings.data_dir))
-    with plain_failures():
-        owner = run(folder.owner())
-    if owner is None:
+def gateway_url(settings: Settings) -> str | None:
+    """Return where a gateway of these settings listens, or None if none runs.
+
+    That of an embedded journal says so in the data folder. Of those that share a journal any will do, so they are
+    looked for where the settings say; where none answers, the journal itself is as good for what commands do with it.
+    """
+    if not is_shared(settings):
+        owner = run(DataDir(Path(settings.data_dir)).owner())
+        return owner.url if owner else None
+    url = settings.gateway_url.rstrip("/")
+    try:
+        with urllib3.PoolManager(retries=False, timeout=_KNOCK_S) as http:
+            answer = http.request("GET", f"{url}/healthz", redirect=False)
+    except urllib3.exceptions.HTTPError:
         return None
-    token = settings.admin_token or _kept_token(folder.path)
-    return AdminLink(owner.url, token)
+    return url if answer.status == 200 else None
+
+
+def running_gateway(settings: Settings) -> AdminLink | None:
+    """Return a link to the gateway of these settings, or None if none runs."""
+    with plain_failures():
+        url = gateway_url(settings)
+    if url is None:
+        return None
+    return AdminLink(url, settings.admin_token or _kept_token(Path(settings.data_dir), url))
 
 
 def needed_gateway(config: Path | None) -> AdminLink:
     """Return a link to the running gateway of these settings; raises `CommandFailed` if none runs."""
     settings = read_settings(config)
     link = running_gateway(settings)
-    if link is None:
-        raise CommandFailed(f"no gateway runs on {settings.data_dir}; start it with `waypost serve`")
-    return link
+    if link is not None:
+        return link
+    if is_shared(settings):
+        raise CommandFailed(
+            f"no gateway answers at {settings.gateway_url}; set WAYPOST_GATEWAY_URL to where one is, or start one with "
+            "`waypost serve`"
+        )
+    raise CommandFailed(f"no gateway runs on {settings.data_dir}; start it with `waypost serve`")
 
 
-def _kept_token(path: Path) -> str:
+def _kept_token(folder: Path, url: str) -> str:
     try:
-        return (path / "admin-token").read_text("ascii").strip()
+        return (folder / "admin-token").read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
         raise CommandFailed(
-            f"a gateway runs on {path}, without its admin token in there; set WAYPOST_ADMIN_TOKEN as it is set for it"
+            f"a gateway runs at {url}, and its admin token is not in {folder}; set WAYPOST_ADMIN_TOKEN as it is set "
+            "for it"
         ) from None
 
 

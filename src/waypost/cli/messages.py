@@ -17,7 +17,7 @@ from waypost.model import State
 from waypost.protocol.errors import MetaRefused, SystemBusy
 from waypost.protocol.rules import url_fault
 from waypost.service import journal_to_read
-from waypost.settings import Settings
+from waypost.settings import Settings, is_shared
 from waypost.web.admin import summary, timeline
 from waypost.web.admin_queries import MESSAGE_CURSOR, QueryInvalid, read_page
 from waypost.web.answers import MAX_PAGE
@@ -96,7 +96,7 @@ def messages(
 ) -> None:
     """Show what became of one message, or list messages, newest first.
 
-    Asks the running gateway; while none runs, the embedded database is read as it stands.
+    Asks the running gateway; while none runs, the database is read as it stands.
     """
     settings = read_settings(config)
     if message_id is not None:
@@ -129,7 +129,7 @@ def _link(settings: Settings, url: str | None) -> AdminLink | None:
 def _story(settings: Settings, link: AdminLink | None, message_id: str) -> str:
     if link is not None:
         return link.call("GET", f"{PATH}/{quote(message_id, safe='')}")
-    existing_database(settings)
+    _look_for_database(settings)
 
     async def read() -> str:
         async with journal_to_read(settings) as store:
@@ -146,7 +146,7 @@ def _list(settings: Settings, link: AdminLink | None, state: State | None, limit
     if link is not None:
         query = {"limit": limit, "state": state, "cursor": cursor}
         return link.call("GET", f"{PATH}?{urlencode({name: value for name, value in query.items() if value})}")
-    existing_database(settings)
+    _look_for_database(settings)
     try:
         read_page({"cursor": cursor} if cursor else {}, MESSAGE_CURSOR)
     except QueryInvalid as error:
@@ -160,6 +160,11 @@ def _list(settings: Settings, link: AdminLink | None, state: State | None, limit
 
     with plain_failures():
         return run(read())
+
+
+def _look_for_database(settings: Settings) -> None:
+    if not is_shared(settings):
+        existing_database(settings)
 
 
 def _json(content: dict[str, object]) -> str:
