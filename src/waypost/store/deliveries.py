@@ -51,7 +51,8 @@ def claim(
     looked_at = 0
     while len(claimed) < limit and looked_at < LOOK_AHEAD:
         wanted = limit - len(claimed)
-        session.run("end_waits", endpoint=endpoint, now_ms=now_ms, limit=wanted)
+        for (callback_id,) in session.rows("ended_waits", endpoint=endpoint, now_ms=now_ms, limit=wanted):
+            session.run("end_wait", id=str(callback_id))
         rows = session.rows("due_callbacks", endpoint=endpoint, now_ms=now_ms, limit=wanted)
         messages = {callback_of(row).message_id for row in rows if row[-1] == 1} - {None}
         session.exclusive(*(exclusion.message(str(message_id)) for message_id in messages))
@@ -143,4 +144,5 @@ def _leave(session: Session, callback_id: str, message_id: object, url: object, 
     session.run("leave_outbox", id=callback_id)
     if message_id is not None:
         session.exclusive(exclusion.message(str(message_id)))
-        session.run("release_followers", message_id=str(message_id), url=str(url), now_ms=now_ms)
+        for (follower_id,) in session.rows("followers", message_id=str(message_id), url=str(url)):
+            session.run("release_follower", id=str(follower_id), now_ms=now_ms)

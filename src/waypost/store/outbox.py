@@ -40,7 +40,7 @@ class Outbox:
             self._enter(session, draft, max(earliest_ms, now_ms + HOLD_MS) if held else earliest_ms)
         follower = _FOLLOWER.get(event.status)
         if follower is not None:
-            session.run("release_held", message_id=message.id, status=follower, due_ms=earliest_ms, hold_ms=HOLD_MS)
+            _release_held(session, message.id, follower, earliest_ms)
 
     def enter(self, session: Session, drafts: tuple[CallbackDraft, ...]) -> None:
         """Enter callbacks that are due at once, except those whose `once` has been seen."""
@@ -55,6 +55,14 @@ class Outbox:
         session.run("insert_callback", id=callback_id, now_ms=now_ms, **values_of(draft))
         session.run("enter_work", kind="callback", scope=draft.endpoint, due_ms=due_ms, id=callback_id)
         session.entered(draft.endpoint)
+
+
+def _release_held(session: Session, message_id: str, status: str, due_ms: int) -> None:
+    """Make held callbacks of a status due: found by their message and then by their ids, however many others wait."""
+    for callback_id, created_at_ms in session.rows("waiting_callbacks", message_id=message_id, status=status):
+        if isinstance(created_at_ms, int):
+            held_until_ms = created_at_ms + HOLD_MS
+            session.run("release_held", id=str(callback_id), due_ms=due_ms, held_until_ms=held_until_ms)
 
 
 def _lacks_predecessor(session: Session, message_id: str, status: str) -> bool:

@@ -21,24 +21,26 @@ INSERT INTO callback (
 -- Whether Meta has reported this status of a message.
 SELECT 1 FROM status WHERE message_id = :message_id AND status = :status LIMIT 1;
 
+-- name: waiting_callbacks
+-- The callbacks of a status of a message that wait, and when they were made.
+SELECT id, created_at_ms FROM callback WHERE message_id = :message_id AND status = :status AND state = 'due';
+
 -- name: release_held
--- The status that a held callback waited for has come. One that is held is due this long after its creation, and can't
--- have been claimed before; so no lease is taken for a hold.
-UPDATE work SET due_ms = :due_ms
-WHERE kind = 'callback' AND id IN (
-    SELECT id FROM callback WHERE message_id = :message_id AND status = :status AND state = 'due'
-) AND due_ms = (SELECT created_at_ms + :hold_ms FROM callback WHERE callback.id = work.id);
+-- The status that a held callback waited for has come. One that is held is due a while after its creation, and can't have
+-- been claimed before; so no lease is taken for a hold.
+UPDATE work SET due_ms = :due_ms WHERE kind = 'callback' AND id = :id AND due_ms = :held_until_ms;
 
 -- === claiming ===
 
--- name: end_waits
--- Callbacks that have waited long enough for one before them: from now on they go by their due time alone.
-UPDATE work SET priority = 0
-WHERE kind = 'callback' AND id IN (
-    SELECT id FROM work
-    WHERE kind = 'callback' AND scope = :endpoint AND priority = 1 AND due_ms <= :now_ms
-    ORDER BY due_ms LIMIT :limit
-);
+-- name: ended_waits
+-- Callbacks that have waited long enough for one before them.
+SELECT id FROM work
+WHERE kind = 'callback' AND scope = :endpoint AND priority = 1 AND due_ms <= :now_ms
+ORDER BY due_ms LIMIT :limit;
+
+-- name: end_wait
+-- From now on it goes by its due time alone.
+UPDATE work SET priority = 0 WHERE kind = 'callback' AND id = :id AND priority = 1;
 
 -- name: due_callbacks
 -- What an endpoint may be sent now, earliest due first; until when it waits for one before it in the same message, if it
@@ -113,19 +115,19 @@ DELETE FROM attempt WHERE callback_id = :callback_id AND number <= :number;
 -- Nothing remains to be done for a callback.
 DELETE FROM work WHERE kind = 'callback' AND id = :id;
 
--- name: release_followers
--- (The priority is hidden from the planner, which would walk everything that waits its turn anywhere.)
+-- name: followers
 -- What comes first among the callbacks of a message that are left needs to wait for no other any more. Those behind it
 -- stay as they are: a look at each of them after each callback would be wasted.
-UPDATE work SET priority = 0, due_ms = :now_ms
-WHERE kind = 'callback' AND priority + 0 = 1 AND id IN (
-    SELECT id FROM callback
-    WHERE message_id = :message_id AND url = :url AND state = 'due' AND rank = (
-        SELECT rank FROM callback
-        WHERE message_id = :message_id AND url = :url AND state = 'due'
-        ORDER BY rank LIMIT 1
-    )
+SELECT id FROM callback
+WHERE message_id = :message_id AND url = :url AND state = 'due' AND rank = (
+    SELECT rank FROM callback
+    WHERE message_id = :message_id AND url = :url AND state = 'due'
+    ORDER BY rank LIMIT 1
 );
+
+-- name: release_follower
+-- It waits for none any more.
+UPDATE work SET priority = 0, due_ms = :now_ms WHERE kind = 'callback' AND id = :id AND priority = 1;
 
 -- name: overdue_callbacks
 -- Callbacks of an endpoint that have waited too long. It walks what waits from the oldest id on, up to the first that is
