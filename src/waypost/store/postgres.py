@@ -4,13 +4,18 @@ import asyncpg
 import msgspec
 import structlog
 
+from waypost.clock import first_id_of
 from waypost.store.journal import Journal
 from waypost.store.postgres_engine import PostgresEngine
 from waypost.store.postgres_partitions import Piece, drop_pieces, make_pieces
+from waypost.store.postgres_writer import WRITER
 from waypost.store.purging import Bounds, pieces_purged_to
 from waypost.store.session import Session
 
 log = structlog.get_logger("waypost.journal")
+
+_FORGET_WRITERS = "DELETE FROM mark WHERE name LIKE $1::text AND value < $2::text"
+_WRITERS_MS = 86_400_000
 
 Problems = list[str]  # named here, because inside the class `list` is the method
 
@@ -39,6 +44,8 @@ class PostgresStore(PostgresEngine, Journal):
             async with self._pool(self._walkers) as connection:
                 await make_pieces(connection, now_ms)
                 await drop_pieces(connection, before, reached)
+                # of processes that are gone; one that is there signs anew
+                await connection.execute(_FORGET_WRITERS, f"{WRITER}%", first_id_of(now_ms - _WRITERS_MS))
         except asyncpg.LockNotAvailableError:
             log.info("pieces_in_use", advice="tried again in the next round")
 

@@ -10,8 +10,8 @@ MOST_NAMES = 2_500
 EVERYTHING = ""
 
 _WAIT = """
-SELECT pg_advisory_xact_lock_shared($1), pg_current_xact_id()::text
-UNION ALL SELECT pg_advisory_xact_lock(one), NULL FROM unnest($2::bigint[]) AS one
+SELECT pg_advisory_xact_lock_shared($1)
+UNION ALL SELECT pg_advisory_xact_lock(one) FROM unnest($2::bigint[]) AS one
 """
 _WAIT_FOR_ALL = "SELECT pg_advisory_xact_lock($1)"
 _TRY = """
@@ -39,7 +39,6 @@ class Names:
         self._connection = connection
         self._held: set[str] = set()
         self._may_wait = True
-        self.transaction: str | None = None  # its id, by the way: what becomes of it can be asked for
 
     async def take(self, names: set[str]) -> None:
         """Have these names, too; raises `InTheWay`."""
@@ -57,8 +56,7 @@ class Names:
         elif new:
             locks = [_number_of(name) for name in sorted(new)]
             if first:
-                rows = await self._connection.fetch(_WAIT, _number_of(EVERYTHING), locks)
-                self.transaction = rows[0][1]
+                await self._connection.fetch(_WAIT, _number_of(EVERYTHING), locks)
             elif not await self._connection.fetchval(_TRY, _number_of(EVERYTHING), locks):
                 raise InTheWay
             self._held.update(new)

@@ -30,8 +30,21 @@ Result = TypeVar("Result")
 BATCH_LIMIT = 256  # operations in one transaction: enough to fill a flush, few enough that others wait shortly
 _TRIES = 8  # of a transaction that others were in the way of
 _WAIT_S = 0.05  # between them, at most
-_TRANSACTION = "SELECT pg_current_xact_id_if_assigned()::text"
+_FATE_WHEN_CLOSING_S = 2.0
 _FATE_S = 10.0  # how long the server is asked what became of a commit whose answer was lost
+
+
+WRITER = "writer "  # what the marks begin with in which writers sign
+
+# A transaction that has written signs; one that has not needn't be flushed.
+_SIGN = """
+INSERT INTO mark (name, value) SELECT $1::text, $2::text WHERE pg_current_xact_id_if_assigned() IS NOT NULL
+ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING value
+"""
+# It writes, so that it waits for a transaction which is still under way there.
+_LAST_SIGNATURE = """
+INSERT INTO mark (name, value) VALUES ($1::text, '') ON CONFLICT (name) DO UPDATE SET value = mark.value RETURNING value
+"""
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -59,6 +72,7 @@ class PostgresWriter:
 
     def __init__(self, url: str, clock: Clock, effects: Effects | None, entered: Entered | None) -> None:
         self._url = url
+        self._name = f"{WRITER}{clock.uuid7_hex()}"
         self._clock = clock
         self._effects = effects
         self._entered = entered
@@ -103,6 +117,8 @@ class PostgresWriter:
                 done = await self._commit(group)
             except Exception as error:  # whatever it is: the next group tries anew
                 await self._drop_connection()
+                if self._closing:  # nobody waits for the server to come back, again and again
+                    group, self._waiting = [*group, *self._waiting], []
                 done = [_Done(error=unavailable(error, self._url)) for _ in group]
             for pending, one in zip(group, done, strict=True):
                 if pending.future.done():  # its caller was cancelled
@@ -150,11 +166,12 @@ class PostgresWriter:
             done = [await _alone(connection, names, pending, endpoints) for pending in group]
         effects = list(dict.fromkeys(pending.effect for pending in group))
         self._announce(effects)
-        transaction = names.transaction or await connection.fetchval(_TRANSACTION)
+        signature = self._clock.uuid7_hex()
+        has_written = await connection.fetchval(_SIGN, self._name, signature) is not None
         try:
             said = await connection.execute("COMMIT")
         except (*CONNECTION_TROUBLE, asyncpg.OperatorInterventionError):
-            if transaction is None or not await self._was_committed(transaction):
+            if not has_written or not await self._was_committed(signature):
                 raise
         else:
             if said != "COMMIT":
@@ -164,17 +181,21 @@ class PostgresWriter:
             self._entered(endpoints)
         return done
 
-    async def _was_committed(self, transaction: str) -> bool:
-        """Ask the server what became of a commit whose answer was lost; False also where it doesn't say in time."""
+    async def _was_committed(self, signature: str) -> bool:
+        """Ask the server what became of a commit whose answer was lost; False also where it doesn't say in time.
+
+        It can't be asked for the transaction by its number: after a crash it may give that to another one.
+        """
         await self._drop_connection()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FATE_S):
+            async with asyncio.timeout(_FATE_S) as bound:
                 while True:
+                    if self._closing:
+                        soon = asyncio.get_running_loop().time() + _FATE_WHEN_CLOSING_S
+                        bound.reschedule(min(soon, bound.when() or soon))
                     with contextlib.suppress(*TROUBLE):
                         connection = await self._connected()
-                        fate = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction)
-                        if fate != "in progress":  # its connection's process may not have noticed yet
-                            return bool(fate == "committed")
+                        return bool(await connection.fetchval(_LAST_SIGNATURE, self._name) == signature)
                     await asyncio.sleep(_WAIT_S)
         return False
 
