@@ -392,7 +392,8 @@ async def test_a_terminal_shows_a_bar_that_is_gone_in_the_end(tmp_path: Path, ta
     screen, stderr = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "waypost", "db", "copy", f"sqlite:///{path}", target,
-        env={**environment(path.parent), "TERM": "xterm", "COLUMNS": "120"}, stdout=asyncio.subprocess.PIPE, stderr=stderr,
+        env=environment(path.parent) | {"TERM": "xterm", "COLUMNS": "120"},
+        stdout=asyncio.subprocess.PIPE, stderr=stderr,
     )  # fmt: skip
     os.close(stderr)
     shown = asyncio.create_task(asyncio.to_thread(read_screen, screen))

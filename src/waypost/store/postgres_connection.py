@@ -9,7 +9,7 @@ from waypost.store.base import StoreUnavailable
 
 CONNECT_S = 5.0
 STATEMENT_S = 20.0  # a server that takes longer for one of ours is as good as away
-OLDEST_VERSION = 13  # the first that can be asked what became of a transaction (`pg_xact_status` of an xid8)
+OLDEST_VERSION = 13  # the first in which a transaction can be asked whether it has written
 
 _SERVER_SETTINGS = {
     "application_name": "waypost",
@@ -22,8 +22,8 @@ _SERVER_SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
-    # What a process that hangs has taken for itself is free again after this time.
-    "idle_in_transaction_session_timeout": "30s",
+    # What a process that hangs has taken for itself is free again after this time: before others give up waiting.
+    "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
@@ -52,6 +52,7 @@ _MEANINGS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], st
     (asyncpg.InvalidCatalogNameError, "there is no such database: `createdb` makes it"),
     (asyncpg.InsufficientPrivilegeError, "the user may not do this there: grant it, or use another user"),
     (asyncpg.TooManyConnectionsError, "the server has no connection left: raise max_connections there"),
+    (asyncpg.ClientConfigurationError, "its URL asks for what there is not: see to WAYPOST_DATABASE_URL"),
     (asyncpg.DiskFullError, "the server's disk is full"),
     (asyncpg.ReadOnlySQLTransactionError, "the server can't be written: it is a standby"),
     ((asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError), "the server is starting or stopping"),
@@ -59,6 +60,21 @@ _MEANINGS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], st
     (TimeoutError, "the server doesn't answer in time"),
     (CONNECTION_TROUBLE, "the server can't be reached"),
 )
+
+
+def refuse_unreadable(url: str) -> None:
+    """Raise `StoreUnavailable` for a URL that can't be read; no part of it is shown, for it may be the password."""
+    try:
+        parts = urlsplit(url)
+        ports = [urlsplit(f"//{host}").port for host in parts.netloc.rpartition("@")[2].split(",")]  # several stand by
+        sound = parts.scheme in ("postgresql", "postgres") and ports
+    except ValueError:
+        sound = False
+    if not sound or parts.fragment or "@" in parts.path + parts.query:
+        raise StoreUnavailable(
+            "the journal's URL can't be read: it is postgresql://USER:PASSWORD@HOST:PORT/NAME, where each special "
+            "character of the password is written with %, such as %2F for /"
+        )
 
 
 async def open_connection(url: str) -> asyncpg.Connection:

@@ -23,6 +23,7 @@ from waypost.store.postgres_connection import (
     open_connection,
     open_pool,
     refuse_unfit,
+    refuse_unreadable,
     unavailable,
 )
 from waypost.store.postgres_names import Names
@@ -71,6 +72,7 @@ class PostgresEngine(Engine):
 
     async def open(self) -> None:
         """Create or upgrade the schema and start to write; raises `StoreUnavailable` with a line that says why not."""
+        refuse_unreadable(self._url)
         try:
             connection = await open_connection(self._url)
             try:
