@@ -72,7 +72,8 @@ async def make_missing(connection: asyncpg.Connection, wanted: Sequence[Piece]) 
     async with connection.transaction():
         await _alone(connection)
         for table, column in PARTITIONED.items():
-            await connection.execute(f"CREATE TABLE IF NOT EXISTS {table}_default PARTITION OF {table} DEFAULT")
+            # what is moved out of it must not change meanwhile, and nothing more may come in
+            await connection.execute(f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")
             for piece in wanted:
                 await _make(connection, table, column, piece)
 

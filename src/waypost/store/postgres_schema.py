@@ -40,7 +40,10 @@ def translated(script: str) -> str:
     script = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', script).replace("BLOB", "BYTEA").replace(" WITHOUT ROWID", "")
     for table, column in PARTITIONED.items():
         script = re.sub(
-            rf"(CREATE TABLE {table} \(.*?\n\));", rf"\1 PARTITION BY RANGE ({column});", script, flags=re.DOTALL
+            rf"(CREATE TABLE {table} \(.*?\n\));",
+            rf"\1 PARTITION BY RANGE ({column}); CREATE TABLE {table}_default PARTITION OF {table} DEFAULT;",
+            script,
+            flags=re.DOTALL,
         )
     return script
 
