@@ -16,9 +16,9 @@ from tests.conformance.journal_rows import accepted, message, never_left, receip
 from tests.conformance.outbox_rows import ENDPOINT
 from tests.conformance.queued_rows import ending, entry, held
 from waypost.clock import Clock
-from waypost.model import STATUS_RANK, Attempt, AttemptOutcome, CallbackState, Message, State
+from waypost.model import Attempt, AttemptOutcome, CallbackState, Message, State
 from waypost.store.base import CallbackFilter, Judgement, Store, TenantRow
-from waypost.store.base_queue import Waiting
+from waypost.store.base_queue import Ending, Waiting
 
 STATUSES = ("sent", "delivered", "read")
 _PHONES, _PEOPLE, _APPS, _KEYS = 3, 3, 2, 8
@@ -63,8 +63,9 @@ class Stress:
         await asyncio.gather(*(live(self._random.getrandbits(64)) for _ in range(lives)))
         self._ended.set()
         await asyncio.gather(*others)
+        await self._settle()
 
-    async def settle(self) -> None:
+    async def _settle(self) -> None:
         """Bring everything to its end that can come to one."""
         store, clock = self._stores[0], self._clocks[0]
         while (await store.count_by_state())["lease"] or (await store.count_by_state())["queued"]:
@@ -278,10 +279,5 @@ class Stress:
         return self._any(chance)[0]
 
 
-def _cancelled(head: Waiting) -> Any:
-    from waypost.store.base_queue import Ending
-
+def _cancelled(head: Waiting) -> Ending:
     return Ending(message_id=head.message_id, state=State.CANCELLED)
-
-
-RANKS = {value: rank for value, (_, rank) in STATUS_RANK.items()}

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import asyncpg
+import msgspec
 import pytest
 
 from tests.conformance.journal_rows import LEASE_MS, SteppedClock, message, receipt, status
 from tests.conformance.outbox_rows import draft
 from tests.fault.postgres_hand import Hand, hand_on
+from tests.fault.postgres_stress import Stress
+from tests.fault.postgres_truth import faults_of
+from waypost.clock import Clock
 from waypost.model import Message
 from waypost.store import postgres_names
 from waypost.store.postgres import PostgresStore
@@ -67,9 +72,9 @@ async def test_processes_that_want_the_same_in_other_orders_do_not_wait_for_each
     assert await deadlocks(hand) == before
 
 
-async def deadlocks(hand: Hand) -> object:
+async def deadlocks(hand: Hand) -> int:
     ((number,),) = await hand.rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    return number
+    return msgspec.convert(number, int)
 
 
 async def all_reported(stores: list[PostgresStore], clock: SteppedClock, number: int) -> bool:
@@ -99,7 +104,7 @@ async def test_more_names_than_the_server_has_places_for(
             break
     await hand.commit()
     await hand.do(_TAKE, number - 500)
-    assert await all_reported(stores, clock, 400)
+    assert await all_reported(stores, clock, 300)
 
 
 async def test_leases_of_a_process_that_died_end_though_they_are_many(
@@ -110,3 +115,24 @@ async def test_leases_of_a_process_that_died_end_though_they_are_many(
     ended = await asyncio.gather(*(store.expire_leases(clock.now_ms(), all_owners=False) for store in stores))
     assert sum(map(len, ended)) == 700
     assert await stores[0].count_unsettled() == 700
+
+
+async def stressed(url: str, *, seed: int, lives: int, at_once: int) -> list[str]:
+    """Let three processes do at random what gateways do, and return what should not be; the soak does it at length."""
+    clocks = [Clock() for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        stores = [PostgresStore(url, clock, draft=draft) for clock in clocks]
+        for store in stores:
+            await store.open()
+            stack.push_async_callback(store.close)
+        stress = Stress(list(stores), clocks, seed)
+        async with asyncio.timeout(30 + lives / 5):
+            await stress.run(lives, at_once)
+        return await faults_of(stress, url) + await stores[0].check()
+
+
+async def test_three_processes_at_the_same_few_rows(database_url: str, hand: Hand) -> None:
+    before = await deadlocks(hand)
+    assert await stressed(database_url, seed=7, lives=300, at_once=40) == []
+    # Callbacks that are given up just as they are delivered may still meet in two orders; that is rare.
+    assert await deadlocks(hand) - before <= 5
