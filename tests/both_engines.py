@@ -97,10 +97,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept, others = [], []
     for item in items:
         mark = item.get_closest_marker("embedded")
+        if _engine_given(item) not in (None, *_engines(item, BOTH)):
+            continue  # one set of parameters of a test is about one engine alone
         if wanted == SHARED and mark is not None:
             reasons[mark.args[0]] += 1
             others.append(item)
-        elif wanted == SHORT_FORM and _is_repeated(item) and not _is_in_sample(item, seen):
+        elif wanted == SHORT_FORM and _engine_given(item) == SHARED and not _is_in_sample(item, seen):
             others.append(item)
         else:
             kept.append(item)
@@ -110,9 +112,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=others)
 
 
-def _is_repeated(item: pytest.Item) -> bool:
+def _engine_given(item: pytest.Item) -> str | None:
     call = getattr(item, "callspec", None)
-    return call is not None and call.params.get("engine") == SHARED
+    return None if call is None else call.params.get("engine")
 
 
 def _is_in_sample(item: pytest.Item, seen: Counter[str]) -> bool:
@@ -144,7 +146,7 @@ class LeftOut:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name what was not run, and why."""
-    reasons: Counter[str] = config.stash[_left_out] if _left_out in config.stash else Counter()
+    reasons: Counter[str] | None = config.stash.get(_left_out, None)
     if reasons:
         terminalreporter.section(f"{reasons.total()} tests {_LEFT_OUT}, being about the embedded one alone")
         for reason, number in reasons.most_common():

@@ -1,6 +1,6 @@
 """Hands on the journal's commits, and a gateway whose commits are in them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,6 +23,12 @@ def full_disk() -> Exception:
     return apsw.FullError("database or disk is full")
 
 
+def lost_connection() -> Exception:
+    """Return what the shared journal's driver raises where the server's end of the connection is gone."""
+    trouble: Exception = asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+    return trouble
+
+
 class Trace:
     """Hears every effect and changes none."""
 
@@ -35,9 +41,13 @@ class Trace:
 
 
 class FullDisk:
-    """Makes one named effect fail as on a full disk, once or several times, when it comes after `arm`."""
+    """Makes one named effect fail as on a full disk, once or several times, when it comes after `arm`.
 
-    def __init__(self) -> None:
+    Another trouble than that of a full disk may be given.
+    """
+
+    def __init__(self, trouble: Callable[[], Exception] = full_disk) -> None:
+        self._trouble = trouble
         self._name: str | None = None
         self._spare = 0
         self._times = 1
@@ -61,7 +71,7 @@ class FullDisk:
             self._times -= 1
             if not self._times:
                 self._name = None
-            raise full_disk()
+            raise self._trouble()
 
 
 @asynccontextmanager

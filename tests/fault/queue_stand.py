@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from tests.engine import is_shared
 from tests.fault.effects import gateway_on
 from tests.fault.process import GatewayProcess, environment
 from tests.fault.reckoning import NOBODY_ANSWERED, until
@@ -40,6 +41,7 @@ ALL_READ = (READ,) * LANE
 LAST_UNKNOWN = (UNKNOWN, READ, READ)
 STEP_S = 10.0  # less than what a lease has to spare, so that an attempt which just begins is still made
 LOST_AFTER = 30  # looks in which a message is called `sending`: then only the end of its lease helps
+REPEAT_S = 0.5  # longer than any answer takes that waits for nothing
 CALLBACK_LEASE_S = 45.0
 LIFE_S = 30
 ASIDE_S = 601  # Meta needs ten minutes for a new template
@@ -142,8 +144,14 @@ class Stand:
         return await self._post(self._bodies[-1])
 
     async def insist(self) -> set[int | None]:
-        """Repeat every request at once, as customers do after a while: signed anew."""
-        return set(await asyncio.gather(*map(self._post, self._bodies)))
+        """Repeat every request at once, as customers do after a while: signed anew.
+
+        Where a process that is gone may still be sending, answers wait for its lease to end: time passes meanwhile.
+        """
+        answers = asyncio.gather(*map(self._post, self._bodies))
+        while is_shared() and not (await asyncio.wait((answers,), timeout=REPEAT_S))[0]:
+            await self.pass_by(STEP_S)
+        return set(await answers)
 
     async def repeat(self) -> int | None:
         """Repeat the last request alone."""

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from tests.fault.effects import Trace, gateway_on
+from tests.fault.leases import leases_end
 from tests.fault.process import GatewayProcess, environment, steady_port
 from tests.fault.reckoning import until
 from tests.harness import ADMIN_TOKEN, VERIFY_TOKEN, Control, Customer, Gateway, ShiftableClock, connect, text_message
@@ -54,14 +55,15 @@ async def customer(clock: ShiftableClock) -> AsyncIterator[Customer]:
 
 
 async def test_the_table_names_every_commit_of_a_callback(
-    tmp_path: Path, simulator: Control, customer: Customer, receiver: Receiver
+    tmp_path: Path, simulator: Control, customer: Customer, receiver: Receiver, clock: ShiftableClock
 ) -> None:
-    trace = Trace()
-    async with gateway_on(tmp_path / "data", simulator.url, effects=trace, allow_private_callbacks=True) as gateway:
+    trace, folder = Trace(), tmp_path / "data"
+    async with gateway_on(folder, simulator.url, effects=trace, clock=clock, allow_private_callbacks=True) as gateway:
         await connect(simulator, gateway)
         customer.url = gateway.url
         await customer.send(text_message(cus_message_id="m", dr_webhook=receiver.url))
         await done(gateway)
+        await leases_end(trace, clock)
     assert trace.heard == set(COMMITS.values()) | OTHERS
     assert {kill.effect for kill in KILLS} == set(COMMITS) | {"push"}
 

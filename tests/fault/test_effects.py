@@ -14,12 +14,12 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
-from tests.fault.effects import FullDisk, Trace, gateway_on
+from tests.fault.effects import FullDisk, Trace, full_disk, gateway_on, lost_connection
+from tests.fault.leases import SHORT, SHORT_S, given_up, leases_end
 from tests.fault.process import GatewayProcess, environment, steady_port
 from tests.fault.reckoning import Sent, settled, until
 from tests.fault.relay import Moment, Relay
-from tests.harness import ADMIN_TOKEN, VERIFY_TOKEN, Control, Customer, connect
-from waypost.clock import Clock
+from tests.harness import ADMIN_TOKEN, VERIFY_TOKEN, Control, Customer, ShiftableClock, connect
 from waypost.model import State
 
 # The effects of a message's path that are commits of the journal, by the name under which the journal tells of them.
@@ -40,17 +40,17 @@ async def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def customer() -> AsyncIterator[Customer]:
+async def customer(clock: ShiftableClock) -> AsyncIterator[Customer]:
     """A customer's program whose gateway may go away and come back."""
     async with aiohttp.ClientSession() as http:
-        yield Customer("", http, Clock().now_ms)
+        yield Customer("", http, clock.now_ms)
 
 
 async def test_the_tables_name_every_commit_that_the_journal_makes(
-    folder: Path, simulator: Control, customer: Customer
+    folder: Path, simulator: Control, customer: Customer, clock: ShiftableClock
 ) -> None:
     trace = Trace()
-    async with gateway_on(folder, simulator.url, effects=trace) as gateway:
+    async with gateway_on(folder, simulator.url, effects=trace, clock=clock) as gateway:
         await connect(simulator, gateway)
         customer.url = gateway.url
         sent = Sent(customer, keyed=False)
@@ -58,6 +58,7 @@ async def test_the_tables_name_every_commit_that_the_journal_makes(
         await settled(sent, gateway, simulator, at_meta=1, state=State.READ)
         async with customer.http.get(f"{gateway.url}/readyz") as answer:
             assert answer.status == 200
+        await leases_end(trace, clock)
 
     assert trace.heard == set(COMMITS.values()) | UPKEEP
     assert {kill.effect for kill in KILLS} == {failure.effect for failure in FAILURES} == set(COMMITS) | NETWORK
@@ -70,7 +71,7 @@ class Failure(NamedTuple):
     """How an effect fails: what the customer is answered at first, what Meta has then, and how it all ends."""
 
     effect: str
-    how: str  # "full disk", "full disk, reported late", a kind of fault of the simulator's, or what the relay does
+    how: str  # what the journal does, a kind of fault of the simulator's, or what the relay does
     first: int | None
     taken: int
     end: State
@@ -78,6 +79,7 @@ class Failure(NamedTuple):
 
 
 FULL, LATE = "full disk", "committed, reported as a full disk"
+LOST = "connection lost"
 FAILURES = [
     Failure("slots commit", FULL, 9001, 0, State.READ, 1),
     Failure("slots commit", LATE, 9001, 0, State.READ, 1),  # a slot is lost, no message
@@ -95,14 +97,18 @@ FAILURES = [
     Failure("webhook commit", FULL, 0, 1, State.READ, 1),
     Failure("webhook commit", LATE, 0, 1, State.READ, 1),
 ]
+# The other trouble that a journal on a server can have, beside its disk's; what comes of it is the same.
+LOSSES = [
+    pytest.param(failure._replace(how=LOST), marks=pytest.mark.shared) for failure in FAILURES if failure.how == FULL
+]
 
 
 @pytest.mark.parametrize("keyed", [True, False], ids=["cus_message_id", "signature"])
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: f"{failure.effect}: {failure.how}")
+@pytest.mark.parametrize("failure", [*FAILURES, *LOSSES], ids=lambda failure: f"{failure.effect}: {failure.how}")
 async def test_an_effect_that_fails_loses_and_doubles_nothing(
     failure: Failure, keyed: bool, folder: Path, simulator: Control, customer: Customer
 ) -> None:
-    disk = FullDisk()
+    disk = FullDisk(lost_connection if failure.how == LOST else full_disk)
     async with AsyncExitStack() as running:
         meta_url = simulator.url
         if failure.how == "cut":
@@ -126,9 +132,9 @@ async def test_an_effect_that_fails_loses_and_doubles_nothing(
 async def fail(failure: Failure, sent: Sent, disk: FullDisk, simulator: Control, running: AsyncExitStack) -> int | None:
     """Make the effect fail, send the message, and return the code that its customer gets, if any."""
     match failure.how:
-        case how if how in (FULL, LATE):
+        case how if how in (FULL, LATE, LOST):
             name = COMMITS[failure.effect]
-            disk.arm(name if how == FULL else f"after:{name}")
+            disk.arm(f"after:{name}" if how == LATE else name)
         case "hang up":  # the customer is gone by the time the answer comes
             relay = await running.enter_async_context(Relay(sent.customer.url, "read", lambda: None))
             sent.customer.url = relay.url
@@ -177,7 +183,7 @@ MOMENTS: dict[str, Moment] = {"connect": "connect", "write": "write", "read": "r
 @pytest.mark.parametrize("keyed", [True, False], ids=["cus_message_id", "signature"])
 @pytest.mark.parametrize("kill", KILLS, ids=lambda kill: f"{kill.when} {kill.effect}")
 async def test_a_gateway_killed_at_an_effect_loses_and_doubles_nothing(
-    kill: Kill, keyed: bool, folder: Path, simulator: Control, customer: Customer
+    kill: Kill, keyed: bool, folder: Path, simulator: Control, customer: Customer, clock: ShiftableClock
 ) -> None:
     port, log = steady_port(), folder.with_suffix(".log")
     victim: GatewayProcess | None = None
@@ -192,7 +198,7 @@ async def test_a_gateway_killed_at_an_effect_loses_and_doubles_nothing(
             target = front if kill.effect == "answer" else simulator.url
             relay = await running.enter_async_context(Relay(target, MOMENTS[kill.effect], die))
             meta_url, front = (meta_url, relay.url) if kill.effect == "answer" else (relay.url, front)
-        async with gateway_on(folder, meta_url, port) as gateway:
+        async with gateway_on(folder, meta_url, port, clock=clock) as gateway:
             await connect(simulator, gateway)
         victim = await a_victim(kill, folder, meta_url, port, log)
         customer.url = front
@@ -201,8 +207,10 @@ async def test_a_gateway_killed_at_an_effect_loses_and_doubles_nothing(
         assert first is None or kill.effect == "webhook commit", "the answer may be faster than Meta's report"
         assert await victim.ended() == -signal.SIGKILL
 
-        async with gateway_on(folder, meta_url, port) as gateway:
+        async with gateway_on(folder, meta_url, port, clock=clock) as gateway:
             customer.url = gateway.url
+            if kill.end == State.UNKNOWN:
+                await given_up(gateway, (await sent.rows(gateway))[0]["id"], clock, SHORT_S)
             assert await sent.insist() == {0}
             await settled(sent, gateway, simulator, kill.taken, kill.end)
 
@@ -212,7 +220,11 @@ async def a_victim(kill: Kill, folder: Path, meta_url: str, port: int, log: Path
     name = COMMITS.get(kill.effect, "none")
     effect = f"after:{name}" if kill.when == "after" else name
     settings = environment(
-        data_dir=folder, meta_base_url=meta_url, admin_token=ADMIN_TOKEN, meta_verify_token=VERIFY_TOKEN
+        data_dir=folder,
+        meta_base_url=meta_url,
+        admin_token=ADMIN_TOKEN,
+        meta_verify_token=VERIFY_TOKEN,
+        **SHORT,
     )
     victim = GatewayProcess(["-m", "tests.fault.victim", str(port), effect], settings, log)
     await victim.start()

@@ -90,6 +90,7 @@ async def on_a_small_disk(folder: Path, simulator: Control) -> AsyncIterator[tup
         assert await process.stop() == 0
 
 
+@pytest.mark.embedded("the file on this machine's disk; test_server_trouble.py has the other")
 @pytest.mark.parametrize("log_too", [False, True], ids=["the journal's", "the log's too"])
 async def test_a_full_disk_is_9001_until_there_is_space_again(
     log_too: bool,
@@ -133,6 +134,7 @@ async def ready(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
+@pytest.mark.embedded("the file on this machine's disk; test_server_trouble.py has the other")
 async def test_a_journal_locked_by_another_program_is_9001_until_it_lets_go(
     gateway: Gateway, customer: Customer, simulator: Control, tmp_path: Path
 ) -> None:
@@ -192,6 +194,7 @@ async def test_an_outcome_that_could_not_be_journalled_is_called_unknown_when_it
     assert "lease" in line["reason"]
 
 
+@pytest.mark.embedded("one process owns the data folder, and must be able to write there")
 async def test_a_second_gateway_on_the_same_data_folder_ends_with_one_line_while_the_first_goes_on(
     folder: Path, simulator: Control, http: aiohttp.ClientSession
 ) -> None:
@@ -219,6 +222,7 @@ def sealed(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.embedded("one process owns the data folder, and must be able to write there")
 @pytest.mark.parametrize("below", ["", "below"], ids=["the folder", "its parent"])
 async def test_a_data_folder_that_cant_be_written_ends_the_start_with_one_line(
     below: str, sealed: Path, simulator: Control

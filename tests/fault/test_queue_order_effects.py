@@ -5,6 +5,7 @@ What the effects are is told in `test_queue_effects`.
 
 import pytest
 
+from tests.engine import is_shared
 from tests.fault.effects import FullDisk, Trace
 from tests.fault.queue_stand import (
     ALL_READ,
@@ -48,6 +49,7 @@ OTHERS = {
     *("webhook_commit", "claim_commit", "attempts_commit", "expiry_commit", "tenants_commit", "purge_commit"),
     "audit_commit",
 }
+SHARED = {"owner_commit"}  # of processes among others: which of them sends what waits for a phone
 PATIENCE_S = 50.0
 
 
@@ -64,9 +66,27 @@ async def test_the_tables_name_every_commit_of_a_message_that_waits(stand: Stand
         assert await stand.send(1) == [0]
         await order(gateway, "cancel")
         await stand.reckon(gateway, (*[READ] * (BURST + 2), CANCELLED))
-    assert trace.heard == COMMITS | OTHERS
+    assert trace.heard == COMMITS | OTHERS | (SHARED if is_shared() else set())
     killed = {kill.effect.removeprefix("after:") for kill in KILLS}
     assert killed | {"accept_commit", "ending_commit", "return_commit"} == COMMITS
+
+
+@pytest.mark.shared
+@restarts
+@sides("owner_commit")
+async def test_that_a_queue_is_taken_can_not_be_written_down(effect: str, restarted: bool, stand: Stand) -> None:
+    disk = FullDisk()
+    async with stand.running(effects=disk) as gateway:
+        await order(gateway, "pause")
+        disk.arm(effect)
+        assert await stand.send(LANE) == [0] * LANE
+        await until("it has failed", disk.has_struck)
+        await order(gateway, "resume")
+        if not restarted:
+            await stand.reckon(gateway, ALL_READ)
+    if restarted:
+        async with stand.running() as gateway:
+            await stand.reckon(gateway, ALL_READ)
 
 
 @restarts

@@ -162,7 +162,7 @@ access_secret = "othersecret"
     assert (await customer.send(text_message()))["code"] == 0
 
 
-@pytest.mark.embedded("one process owns the data folder")
+@pytest.mark.embedded("one process owns the data folder, and must be able to write there")
 async def test_a_database_elsewhere_is_owned_too(tmp_path: Path, simulator: Control, clock: ShiftableClock) -> None:
     database = f"sqlite:///{tmp_path / 'elsewhere' / 'w.db'}"
     first = settings_for(tmp_path / "one", simulator.url, database_url=database)
