@@ -38,7 +38,8 @@ class Pauses:
         self._registry = registry
         self._clock = clock
         self.brakes = Brakes()
-        self._seen: set[tuple[PauseKind, str]] = set()  # in the journal, when it was last looked at
+        self._seen: set[tuple[PauseKind, str]] = set()  # in the journal, as far as this process knows
+        self._entered: set[tuple[PauseKind, str]] = set()  # there by this process, since the last look began
         self._lifted: Callable[[], None] = lambda: None
         self._tell: Callable[[], None] = lambda: None
 
@@ -52,8 +53,9 @@ class Pauses:
 
     async def load(self) -> None:
         """Make the brakes what the journal says, also after the tenants or another process changed it."""
+        self._entered = set()
         found = await self._store.pauses()
-        self._seen = {(pause.kind, pause.key) for pause in found}
+        self._seen = {(pause.kind, pause.key) for pause in found} | self._entered
         for pause in found:
             self.brakes.put_on(
                 pause.kind,
@@ -64,7 +66,7 @@ class Pauses:
 
     async def catch_up(self) -> None:
         """Take over what other processes paused and resumed; raises `StoreUnavailable`."""
-        before = self._seen
+        before = frozenset(self._seen)
         await self.load()
         for kind, key in before - self._seen:
             if self.brakes.take_off(kind, key, self._clock.now_ms()):
@@ -104,16 +106,20 @@ class Pauses:
             by=by,
         )
         try:
-            await self._store.save_pause(pause)
-            self._tell()
+            await self._enter(pause)
         except StoreUnavailable as error:  # it holds in this process all the same, and Meta will say it again
             log.warning("pause_not_journalled", kind=kind, key=key, reason=str(error))
+
+    async def _enter(self, pause: Pause) -> None:
+        await self._store.save_pause(pause)
+        self._seen.add((pause.kind, pause.key))
+        self._entered.add((pause.kind, pause.key))
+        self._tell()
 
     async def pause(self, kind: PauseKind, key: str, reason: str) -> Pause:
         """Pause something by hand, until it is resumed; raises `StoreUnavailable`."""
         pause = Pause(kind=kind, key=key, reason=reason, since_ms=self._clock.now_ms(), until_ms=None, by="operator")
-        await self._store.save_pause(pause)
-        self._tell()
+        await self._enter(pause)
         self.brakes.put_on(kind, key, Hold(reason=reason, until_ms=None), now_ms=pause.since_ms)
         log.warning("paused", kind=kind, key=key, reason=reason, by="operator")
         return pause
