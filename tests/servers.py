@@ -1,6 +1,7 @@
 """Real PostgreSQL and NATS servers for the tests: one that is named, one on the standard port, else one of our own."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -84,6 +85,20 @@ class Postgres:
         """Shut the server down, ending what is connected."""
         await self._end(signal.SIGINT)
 
+    def freeze(self) -> None:
+        """Have the server and all that it has started hang, until they are thawed."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have them go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        for pid in (self._process.pid, *_children(self._process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     async def remove(self) -> None:
         """Stop the server and erase its folder."""
         await asyncio.to_thread(self.end)
@@ -113,6 +128,7 @@ class Nats:
         """Further options are as on its command line, such as `--user`."""
         self.port, self._monitor_port = free_port(), free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
+        self.monitor_url = f"http://127.0.0.1:{self._monitor_port}"
         self.name = name
         self._routes, self._cluster_port, self._options = tuple(routes), cluster_port, tuple(options)
         self.storage = Path(tempfile.mkdtemp(prefix="waypost-nats-"))
@@ -135,9 +151,7 @@ class Nats:
         async with asyncio.timeout(START_S), aiohttp.ClientSession() as http:
             while True:
                 try:
-                    async with http.get(
-                        f"http://127.0.0.1:{self._monitor_port}/healthz?js-enabled-only=false"
-                    ) as answer:
+                    async with http.get(f"{self.monitor_url}/healthz?js-enabled-only=false") as answer:
                         if answer.status == 200:
                             return
                 except aiohttp.ClientError:
@@ -185,6 +199,12 @@ def nats_cluster(size: int = 3) -> list[Nats]:
     return [
         Nats(f"node{number}", [other for other in ports if other != port], port) for number, port in enumerate(ports)
     ]
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that one has started, where the system tells."""
+    told = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in told.read_text().split()] if told.exists() else []
 
 
 def _kill(process: "subprocess.Popen[bytes] | None", how: signal.Signals) -> None:

@@ -58,10 +58,10 @@ class GatewayProcess:
         assert self._process is not None
         return self._process.pid
 
-    async def start(self) -> None:
-        """Start it and wait until it takes requests; raises `NotStarted`."""
+    async def start(self) -> str:
+        """Start it, wait until it takes requests and return its URL; raises `NotStarted`."""
         await self.begin()
-        await self.listening()
+        return await self.listening()
 
     async def begin(self) -> None:
         """Start it, and wait for nothing."""
@@ -71,8 +71,8 @@ class GatewayProcess:
                 stdout=asyncio.subprocess.PIPE, stderr=log,
             )  # fmt: skip
 
-    async def listening(self) -> None:
-        """Wait until it takes requests; raises `NotStarted`."""
+    async def listening(self) -> str:
+        """Wait until it takes requests and return its URL; raises `NotStarted`."""
         assert self._process is not None
         assert self._process.stdout is not None
         async with asyncio.timeout(START_S):
@@ -81,6 +81,7 @@ class GatewayProcess:
             self.kill()
             await self.ended()
             raise NotStarted(self._log.read_text("utf-8")[-2000:])
+        return line.decode().removeprefix(LISTENS).split()[0]
 
     def kill(self) -> None:
         """End it as a power cut would; one that has ended already stays ended."""

@@ -1,0 +1,96 @@
+"""What a run of an installation comes to: the rules that it must keep, and the table of its figures."""
+
+import asyncio
+import time
+
+import aiohttp
+from rich.console import Console
+from rich.table import Table
+
+from tests.harness import Control
+from tests.soak import callback_books as books_of
+from tests.soak import reckoning
+from tests.soak.cluster_books import Journal, callback_books, left_over, untold, wrong_content
+from tests.soak.cluster_receiver import ClusterReceiver
+from tests.soak.cluster_troubles import Troubles
+from tests.soak.traffic import Wish
+from waypost.model import State
+
+_LOOK_S = 0.25
+
+
+class Pulse:
+    """Watches how long nothing arrives at Meta although something should."""
+
+    def __init__(self, simulator: Control, wishes: list[Wish]) -> None:
+        self._simulator = simulator
+        self._wishes = wishes
+        self.longest_s = 0.0
+        self.is_due = True  # otherwise everything may have arrived
+
+    async def watch(self) -> None:
+        """Look for ever."""
+        seen, since = 0, time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                count = await self._simulator.count()
+            except (aiohttp.ClientError, OSError):
+                continue
+            now = time.monotonic()
+            if count != seen or not self.is_due or count >= len(self._wishes):
+                seen, since = count, now
+            self.longest_s = max(self.longest_s, now - since)
+
+
+def judge(
+    journal: Journal,
+    wishes: list[Wish],
+    receiver: ClusterReceiver,
+    console: Console,
+    pulse: Pulse,
+    drained_s: float,
+    troubles: Troubles,
+) -> dict[str, list[str]]:
+    """Print the table, and return what is wrong, by the rule that it breaks."""
+    books, told = journal.books, receiver.told
+    callbacks = callback_books(journal, told)
+    broken = {
+        "lost": reckoning.lost(books, wishes),
+        "doubled": reckoning.doubled(books, wishes),
+        "contradictions": reckoning.contradictions(books, wishes),
+        "unfinished": reckoning.unfinished(books),
+        "left over": left_over(journal),
+        "missing callbacks": books_of.missing(callbacks),
+        "fates not told": untold(journal, told),
+        "wrong callbacks": wrong_content(journal, told),
+        "disorder": books_of.disorder(callbacks),
+        "forged callbacks": receiver.forged,
+    }
+    keys = [(wish, key) for wish in wishes for key in wish.answers]
+    expected = len(books.at_meta) * len(books_of.STATUSES) + len(journal.fates)
+    rows: list[tuple[str, object, str]] = [
+        ("sent", len(wishes), "what customers wanted to send"),
+        ("distinct messages", len(keys), "as the contract counts them"),
+        ("answered 0", sum(0 in reckoning.codes(wish, key) for wish, key in keys), ""),
+        ("never answered", sum(not wish.answers[key] for wish, key in keys), ""),
+        ("at Meta", len(books.at_meta), ""),
+        ("lost", len(broken["lost"]), "answered 0, not at Meta, not visible in the journal"),
+        ("doubled", len(broken["doubled"]), "twice at Meta"),
+        ("unknown", sum(row.state == State.UNKNOWN for row in books.rows), "nobody reported anything"),
+        ("ended here", len(journal.fates), "failed, expired or cancelled after they were answered 0"),
+        ("callbacks expected", expected, ""),
+        ("callbacks received", len({(one.wire_id, one.meta_message_id, one.status) for one in told}), "and verified"),
+        ("callbacks refused", receiver.failed, "by the receiver"),
+        ("callbacks repeated", books_of.repeats(callbacks), ""),
+        *((kind, number, "trouble") for kind, number in sorted(troubles.counts.items())),
+        ("longest standstill", f"{pulse.longest_s:.1f} s", "nothing arrived at Meta although something should"),
+        ("drained in", f"{drained_s:.0f} s", "after the last trouble and the last message"),
+    ]
+    table = Table(box=None, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, number, words in rows:
+        table.add_row(name, str(number), words)
+    console.print(table)
+    return broken
