@@ -22,9 +22,10 @@ class Engine(ABC):
         self._outbox = Outbox(clock, draft)
 
     @abstractmethod
-    async def _write(self, effect: str, work: Callable[[Session], Result]) -> Result:
+    async def _write(self, effect: str, work: Callable[[Session], Result], *, is_long: bool = False) -> Result:
         """Run work in a transaction and return its result once that is durable; the effect is the commit's name.
 
+        Where an engine can, what is long goes another way, so that nobody who sends waits for it.
         The work may be run again from its start where the transaction has to be, so it does nothing else.
         """
 

@@ -38,6 +38,8 @@ from waypost.store.session import Session, Value
 
 LAST_PROBE = "last_probe"
 
+_MANY_STATUSES = 50  # of one POST, one after the other; Meta may send a thousand
+
 FOREVER_MS = (1 << 63) - 1
 _ENDED_AT_ONCE = 200  # leases: others get their turn between
 
@@ -78,7 +80,9 @@ class Journal(JournalQueue, Store):
 
     async def record_webhook(self, receipt: WebhookReceipt) -> WebhookEffect:
         return await self._write(
-            "webhook_commit", lambda session: transactions.record_webhook(session, self._outbox, receipt)
+            "webhook_commit",
+            lambda session: transactions.record_webhook(session, self._outbox, receipt),
+            is_long=len(receipt.statuses) > _MANY_STATUSES,
         )
 
     async def judgeable(self, *, minutes: int, given_up_before_ms: int, limit: int) -> tuple[Message, ...]:

@@ -110,8 +110,9 @@ class PostgresEngine(Engine):
             if pool is not None:
                 await _close(pool)
 
-    async def _write(self, effect: str, work: Callable[[Session], Result]) -> Result:
-        writer = self._long_writer if effect in _LONG else self._slot_writer if effect == _SLOTS else self._writer
+    async def _write(self, effect: str, work: Callable[[Session], Result], *, is_long: bool = False) -> Result:
+        is_long = is_long or effect in _LONG
+        writer = self._long_writer if is_long else self._slot_writer if effect == _SLOTS else self._writer
         return await writer.run(effect, work)
 
     async def _read(self, work: Callable[[Session], Result]) -> Result:

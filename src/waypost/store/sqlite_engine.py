@@ -64,7 +64,7 @@ class SqliteEngine(Engine):
                 await reader.stop()
         await self._writer.stop()  # last, because the last one to leave folds the log into the file
 
-    async def _write(self, effect: str, work: Callable[[Session], Result]) -> Result:
+    async def _write(self, effect: str, work: Callable[[Session], Result], *, is_long: bool = False) -> Result:
         return await self._writer.run(effect, work)
 
     async def _read(self, work: Callable[[Session], Result]) -> Result:
