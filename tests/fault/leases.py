@@ -1,8 +1,6 @@
 """What a process leaves in flight: on the embedded engine its successor knows that it is gone, else its lease tells."""
 
 from tests.engine import is_shared
-from tests.fault.effects import Trace
-from tests.fault.reckoning import until
 from tests.harness import Gateway, ShiftableClock
 from waypost.model import State
 
@@ -10,7 +8,6 @@ LEASE_S = 56.0  # a connection to Meta may take 10 s and its answer 30, and a le
 # Settings with which it lasts less than the minute in which the same signed request is taken, and how long that is.
 SHORT: dict[str, object] = {"meta_connect_timeout": 5, "meta_read_timeout": 10}
 SHORT_S = 31.0
-ROUND_S = 6.0  # leases that have ended are looked for every 5 s
 
 
 async def given_up(gateway: Gateway, name: str, clock: ShiftableClock, lease_s: float = LEASE_S) -> None:
@@ -24,13 +21,3 @@ async def given_up(gateway: Gateway, name: str, clock: ShiftableClock, lease_s: 
         clock.advance(lease_s)
         await gateway.until(name, State.UNKNOWN)
     assert (await gateway.message(name))["state"] == State.UNKNOWN
-
-
-async def leases_end(trace: Trace, clock: ShiftableClock) -> None:
-    """Wait until leases that have ended were looked for: at a start, where no other process can have any, and later."""
-
-    async def was_looked() -> bool:
-        clock.advance(ROUND_S)
-        return "expiry_commit" in trace.heard
-
-    await until("leases have been looked at", was_looked)

@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 
 from tests.fault.effects import Trace, gateway_on
-from tests.fault.leases import leases_end
 from tests.fault.process import GatewayProcess, environment, steady_port
 from tests.fault.reckoning import until
 from tests.harness import ADMIN_TOKEN, VERIFY_TOKEN, Control, Customer, Gateway, ShiftableClock, connect, text_message
@@ -24,7 +23,7 @@ assert LEASE_S * 1000 < ORDER_WAIT_MS
 # The effects of a callback's path that are commits of the journal; `push` is the receiver's.
 COMMITS = {"webhook commit": "webhook_commit", "claim commit": "claim_commit", "record commit": "attempts_commit"}
 # Commits of the message's path, which `test_effects` kills at, and those that no callback waits for.
-OTHERS = {"slots_commit", "accept_commit", "outcome_commit", "expiry_commit", "tenants_commit", "purge_commit"}
+OTHERS = {"slots_commit", "accept_commit", "outcome_commit", "tenants_commit", "purge_commit"}
 
 
 class Kill(NamedTuple):
@@ -63,7 +62,6 @@ async def test_the_table_names_every_commit_of_a_callback(
         customer.url = gateway.url
         await customer.send(text_message(cus_message_id="m", dr_webhook=receiver.url))
         await done(gateway)
-        await leases_end(trace, clock)
     assert trace.heard == set(COMMITS.values()) | OTHERS
     assert {kill.effect for kill in KILLS} == set(COMMITS) | {"push"}
 

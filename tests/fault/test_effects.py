@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from tests.fault.effects import FullDisk, Trace, full_disk, gateway_on, lost_connection
-from tests.fault.leases import SHORT, SHORT_S, given_up, leases_end
+from tests.fault.leases import SHORT, SHORT_S, given_up
 from tests.fault.process import GatewayProcess, environment, steady_port
 from tests.fault.reckoning import Sent, settled, until
 from tests.fault.relay import Moment, Relay
@@ -58,7 +58,6 @@ async def test_the_tables_name_every_commit_that_the_journal_makes(
         await settled(sent, gateway, simulator, at_meta=1, state=State.READ)
         async with customer.http.get(f"{gateway.url}/readyz") as answer:
             assert answer.status == 200
-        await leases_end(trace, clock)
 
     assert trace.heard == set(COMMITS.values()) | UPKEEP
     assert {kill.effect for kill in KILLS} == {failure.effect for failure in FAILURES} == set(COMMITS) | NETWORK

@@ -46,7 +46,7 @@ COMMITS = {
 }
 # Commits that are no message's that waits: webhooks, callbacks, upkeep, and what an operator did.
 OTHERS = {
-    *("webhook_commit", "claim_commit", "attempts_commit", "expiry_commit", "tenants_commit", "purge_commit"),
+    *("webhook_commit", "claim_commit", "attempts_commit", "tenants_commit", "purge_commit"),
     "audit_commit",
 }
 SHARED = {"owner_commit"}  # of processes among others: which of them sends what waits for a phone

@@ -76,6 +76,7 @@ class PostgresWriter:
         self._clock = clock
         self._effects = effects
         self._entered = entered
+        self._endpoints: set[str] = set()  # those that have something new, where the group is committed
         self._waiting: list[_Pending] = []
         self._wake = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
@@ -127,6 +128,10 @@ class PostgresWriter:
                     pending.future.set_result(one.result)
                 else:
                     pending.future.set_exception(one.error)
+            # also after trouble, for a commit that fails may have taken effect
+            if self._endpoints and self._entered is not None:
+                self._entered(tuple(self._endpoints))
+            self._endpoints.clear()
         await self._drop_connection()
 
     async def _commit(self, group: Sequence[_Pending]) -> list[_Done]:
@@ -151,19 +156,18 @@ class PostgresWriter:
     async def _try_commit(self, group: Sequence[_Pending], known: set[str]) -> list[_Done]:
         connection = await self._connected()
         await connection.execute("BEGIN")
-        endpoints: set[str] = set()
         names = Names(connection, known)
         try:
             together = Group(connection, names, [one.work for one in group])
             done = [_Done(result=result) for result in await together.run()]
-            endpoints |= together.endpoints
+            self._endpoints |= together.endpoints
         except Exception as error:
             if not isinstance(error, Entangled) and (isinstance(error, InTheWay) or not concerns_one_row(error)):
                 raise
             await connection.execute("ROLLBACK")
             await connection.execute("BEGIN")
             names = Names(connection, known)
-            done = [await _alone(connection, names, pending, endpoints) for pending in group]
+            done = [await _alone(connection, names, pending, self._endpoints) for pending in group]
         effects = list(dict.fromkeys(pending.effect for pending in group))
         self._announce(effects)
         signature = self._clock.uuid7_hex()
@@ -177,8 +181,6 @@ class PostgresWriter:
             if said != "COMMIT":
                 raise StoreUnavailable(f"the journal answered {said} to a commit")
         self._announce([f"after:{effect}" for effect in effects])
-        if endpoints and self._entered is not None:
-            self._entered(endpoints)
         return done
 
     async def _was_committed(self, signature: str) -> bool:

@@ -14,10 +14,11 @@ Result = TypeVar("Result")
 class SqliteSession(Session):
     """An open connection; only one transaction writes at a time, so each is alone with everything."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, endpoints: set[str] | None = None) -> None:
+        """`endpoints` is where it is noted which of them have something new."""
         self.connection = connection
         self._sql = queries()
-        self.endpoints: set[str] = set()
+        self._endpoints: set[str] = set() if endpoints is None else endpoints
 
     def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
         return self.connection.execute(self._sql[query], values).fetchall()
@@ -41,7 +42,7 @@ class SqliteSession(Session):
         return
 
     def entered(self, endpoint: str) -> None:
-        self.endpoints.add(endpoint)
+        self._endpoints.add(endpoint)
 
     def note(self, query: str, /, **values: Value) -> None:
         self.rows(query, **values)

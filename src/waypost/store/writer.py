@@ -50,6 +50,7 @@ class GroupWriter:
         self._path = path
         self._effects = effects
         self._entered = entered
+        self._endpoints: set[str] = set()  # those that have something new, where the batch is committed
         self._inbox: queue.SimpleQueue[list[Pending] | None] = queue.SimpleQueue()
         self._gathering: list[Pending] = []
         self._thread: threading.Thread | None = None
@@ -58,7 +59,7 @@ class GroupWriter:
     async def start(self, prepare: Callable[[apsw.Connection], object]) -> None:
         """Open (create) the file, prepare it and begin to write; raises `StoreUnavailable`."""
         connection = await asyncio.to_thread(self._open, prepare)
-        self._session = SqliteSession(connection)
+        self._session = SqliteSession(connection, self._endpoints)
         self._thread = threading.Thread(target=self._write_until_stopped, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -116,9 +117,16 @@ class GroupWriter:
                     self._abandon_transaction()
                     done = [Done(error=unavailable(error, self._path)) for _ in batch]
                 _deliver(batch, done)
+                self._tell()
         if self._session is not None:
             self._session.connection.close(True)
             self._session = None
+
+    def _tell(self) -> None:
+        """Tell which endpoints have something new; after trouble too, for a failed commit may have taken effect."""
+        if self._endpoints and self._entered is not None:
+            self._entered(tuple(self._endpoints))
+        self._endpoints.clear()
 
     def _gather(self) -> tuple[list[Pending], bool]:
         """Wait for an operation, then take what else is waiting; True once no more will come."""
@@ -136,7 +144,7 @@ class GroupWriter:
 
     def _commit(self, batch: list[Pending]) -> list[Done]:
         if self._session is None:
-            self._session = SqliteSession(open_connection(self._path))
+            self._session = SqliteSession(open_connection(self._path), self._endpoints)
         session = self._session
         session.connection.execute("BEGIN IMMEDIATE")
         try:
@@ -151,9 +159,6 @@ class GroupWriter:
         self._announce(effects)
         session.connection.execute("COMMIT")
         self._announce([f"after:{effect}" for effect in effects])
-        if session.endpoints and self._entered is not None:
-            self._entered(tuple(session.endpoints))
-        session.endpoints.clear()
         return done
 
     def _announce(self, effects: list[str]) -> None:
