@@ -28,6 +28,10 @@ class Clock:
 
         Whatever happens to this machine's own wall time then changes nothing. To be repeated now and then.
         """
+        if (
+            self._followed_from_ns is None
+        ):  # identifiers made before, by a clock that was ahead, don't draw others along
+            self._ids = Uuid7Sequence(self._entropy)
         self._followed_from_ns = now_us * 1000 - time.monotonic_ns()
 
     def monotonic_s(self) -> float:

@@ -72,7 +72,7 @@ class PostgresWriter:
 
     def __init__(self, url: str, clock: Clock, effects: Effects | None, entered: Entered | None) -> None:
         self._url = url
-        self._name = f"{WRITER}{clock.uuid7_hex()}"
+        self._name = f"{WRITER}{clock.token()}"  # before its clock is right, so not by time
         self._clock = clock
         self._effects = effects
         self._entered = entered
