@@ -1,5 +1,6 @@
 """Where the journal is that a fault test breaks: a file, or a database on a server that all tests here share."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.conformance.journal_rows import SteppedClock
 from tests.postgres import emptied, postgres_server
+from tests.servers import Postgres
 from waypost.store.postgres import PostgresStore
 
 
@@ -34,3 +36,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "waypost.db")
     url: str = request.getfixturevalue("database_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def durable() -> Iterator[Postgres]:
+    """A server that flushes what it commits, and may be killed."""
+    server = Postgres(durable=True)
+    asyncio.run(server.start())
+    try:
+        yield server
+    finally:
+        asyncio.run(server.remove())

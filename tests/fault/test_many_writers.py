@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from tests.conformance.journal_rows import LEASE_MS, SteppedClock, message, receipt, status
-from tests.conformance.outbox_rows import draft
+from tests.conformance.outbox_rows import draft, inbound, post
 from tests.fault.postgres_hand import Hand, hand_on
 from tests.fault.postgres_stress import Stress
 from tests.fault.postgres_truth import faults_of
 from waypost.clock import Clock
 from waypost.model import Message
 from waypost.store import postgres_names
+from waypost.store.base import CallbackFilter, TenantRow
 from waypost.store.postgres import PostgresStore
 
 _TAKE = "SELECT COUNT(pg_advisory_xact_lock(number)) FROM generate_series(1, $1::int) AS number"
@@ -136,3 +137,24 @@ async def test_three_processes_at_the_same_few_rows(database_url: str, hand: Han
     assert await stressed(database_url, seed=7, lives=300, at_once=40) == []
     # Callbacks that are given up just as they are delivered may still meet in two orders; that is rare.
     assert await deadlocks(hand) - before <= 5
+
+
+async def test_event_that_meta_posts_to_three_processes_at_once_is_called_back_once(
+    stores: list[PostgresStore], clock: SteppedClock
+) -> None:
+    posts = [post(clock, *(inbound(f"in:{number}") for number in range(20))) for _ in range(9)]
+    await asyncio.gather(*(stores[number % 3].record_webhook(one) for number, one in enumerate(posts)))
+    assert await stores[0].count_callbacks(CallbackFilter()) == 20
+
+
+async def test_tenants_that_three_processes_save_at_once_are_all_there(stores: list[PostgresStore]) -> None:
+    names = [f"number {number}" for number in range(30)]
+    await asyncio.gather(
+        *(
+            store.save_tenants(tuple(TenantRow("phone", name, "file", True, f"{process}") for name in names))
+            for process, store in enumerate(stores)
+        )
+    )
+    rows = await stores[0].tenants()
+    assert sorted(row.key for row in rows) == sorted(names)
+    assert len({row.spec for row in rows}) == 1, "one of them was the last"
