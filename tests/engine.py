@@ -37,7 +37,7 @@ def is_shared() -> bool:
 
 def engine_settings(folder: Path) -> dict[str, str]:
     """Return the settings that give the gateway of a data folder its engine; the same folder, the same journal."""
-    return shared_settings(folder.absolute()) if is_shared() else {}
+    return _shared_settings(folder.absolute()) if is_shared() else {}
 
 
 def engine_environment(folder: Path) -> dict[str, str]:
@@ -67,8 +67,7 @@ def apart(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 @cache
-def shared_settings(folder: Path) -> dict[str, str]:
-    """Return the settings that give gateways a journal on PostgreSQL and a doorbell on NATS, one for each folder."""
+def _shared_settings(folder: Path) -> dict[str, str]:
     name = f"waypost_{secrets.token_hex(8)}"
     url = _postgres_url()
     apart(_execute(url, f'CREATE SCHEMA "{name}"'))  # twenty times quicker than a database, and as good for one gateway

@@ -19,6 +19,7 @@ from tests.soak.cluster_nodes import Cluster
 from tests.soak.cluster_traffic import PARTIES, meta_wabas, tenant_tables
 from waypost.service import apply_offline
 
+OWNED = pytest.mark.embedded("one process owns the data folder")
 PROGRAMS = 6
 AT_LEAST = 20  # requests between two restarts
 
@@ -123,6 +124,7 @@ async def test_of_several_processes_behind_one_socket_one_that_dies_is_replaced(
     assert not any(map(_is_there, now))
 
 
+@OWNED
 @pytest.mark.parametrize("options", [("--workers", "2"), ("--role", "web"), ("--role", "worker")])
 async def test_an_embedded_journal_is_not_shared(tmp_path: Path, options: tuple[str, str]) -> None:
     gateway = GatewayProcess(
@@ -133,6 +135,7 @@ async def test_an_embedded_journal_is_not_shared(tmp_path: Path, options: tuple[
     assert os.listdir(tmp_path) == ["log"]  # noqa: PTH208 - one call, which an event loop can bear
 
 
+@OWNED
 async def test_a_second_gateway_on_an_embedded_journal_is_refused_with_a_line_that_says_why(tmp_path: Path) -> None:
     settings = environment(data_dir=tmp_path / "data")
     command = ["-m", "waypost", "serve", "--port", "0"]

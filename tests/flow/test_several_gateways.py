@@ -11,7 +11,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.engine import shared_settings
 from tests.flow.queue_admin import metrics, pause, resume, taken
 from tests.flow.queue_stand import phone_at_meta
 from tests.harness import (
@@ -32,6 +31,8 @@ from waypost.clock import Clock
 from waypost.gateway.endpoints import OPEN_AFTER, PushLimits
 from waypost.gateway.tenant_file import read
 from waypost.settings import Settings
+
+pytestmark = pytest.mark.shared
 
 GATEWAYS = 3
 PER_S = 80  # Meta's rule for every number, and the default of the tenant file
@@ -64,8 +65,7 @@ async def nodes(tmp_path: Path, simulator: Control) -> AsyncIterator[Installatio
 
 
 def _settings(folder: Path, simulator: Control) -> Settings:
-    shared = shared_settings(folder)
-    return settings_for(folder, simulator.url, allow_private_callbacks=True, answer_within=0.2, **shared)
+    return settings_for(folder, simulator.url, allow_private_callbacks=True, answer_within=0.2)
 
 
 async def soon(holds: Callable[[], Awaitable[bool]]) -> None:

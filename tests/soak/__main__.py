@@ -18,6 +18,8 @@ from rich.console import Console
 
 from tests.soak.burst import BurstRun
 from tests.soak.callbacks import CallbackRun
+from tests.soak.cluster import LONG, QUICK, ClusterRun
+from tests.soak.cluster_delay import DelayRun
 from tests.soak.kills import Run, wrong
 from tests.soak.outage import OutageRun
 
@@ -31,6 +33,7 @@ CALLBACK_KILL_S, CALLBACK_KILL_QUICK_S = 600.0, 40.0
 # messages, and how many times as fast as the wall's the clock goes: as fast as two cores carry
 BURST, BURST_QUICK = (20_000, 2.0), (2_000, 1.0)
 OUTAGE, OUTAGE_QUICK = (3_000, 20.0), (400, 120.0)
+DELAY_PHASE_S = 20.0  # of seven; the short form goes without
 EXAMPLES, EXAMPLES_QUICK = 20_000, 1_000
 PROPERTIES_S = 2200.0  # a bound on the long property run
 
@@ -50,6 +53,7 @@ def main() -> int:
             console,
         ),
         _queue(quick, seed, console),
+        _cluster(quick, seed, console),
         _properties(EXAMPLES_QUICK if quick else EXAMPLES, console),
     ]
     passed, failed = (sum(numbers) for numbers in zip(*counts, strict=True))
@@ -89,6 +93,20 @@ def _queue(quick: bool, seed: int, console: Console) -> tuple[int, int]:
     with tempfile.TemporaryDirectory(prefix="waypost-soak-") as folder:
         outage = _counted(asyncio.run(OutageRun(sends, factor, seed, Path(folder), console).run()), console)
     return burst[0] + outage[0], burst[1] + outage[1]
+
+
+def _cluster(quick: bool, seed: int, console: Console) -> tuple[int, int]:
+    """Run the installation whose servers and processes fail; each rule that holds counts as passed."""
+    console.print(f"an installation of three web and two worker processes in which everything fails (SEED={seed})")
+    with tempfile.TemporaryDirectory(prefix="waypost-soak-") as folder:
+        run = ClusterRun(QUICK if quick else LONG, seed, Path(folder), console)
+        passed, failed = _counted(asyncio.run(run.run()), console)
+    if quick:
+        return passed, failed
+    console.print("how late callbacks come while NATS servers are lost")
+    with tempfile.TemporaryDirectory(prefix="waypost-soak-") as folder:
+        delay = _counted(asyncio.run(DelayRun(DELAY_PHASE_S, seed, Path(folder), console).run()), console)
+    return passed + delay[0], failed + delay[1]
 
 
 def _counted(broken: dict[str, list[str]], console: Console) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from tests.soak.cluster_books import Journal, callback_books, left_over, open_jo
 from tests.soak.cluster_meta import MetaProcess
 from tests.soak.cluster_nodes import Cluster
 from tests.soak.cluster_receiver import ClusterReceiver
-from tests.soak.cluster_report import Pulse, judge
+from tests.soak.cluster_report import Ended, Pulse, judge, table_of
 from tests.soak.cluster_traffic import PARTIES, endless_wishes, meta_wabas, tenant_tables
 from tests.soak.cluster_troubles import Troubles
 from tests.soak.customers import Ward
@@ -61,7 +61,6 @@ class ClusterRun:
         self._receiver = ClusterReceiver(random.Random(seed + 1), most_of_one=plan.refused_at_most)
         self._wishes: list[Wish] = []
         self._wards: list[Ward] = []
-        self.broken: dict[str, list[str]] = {}
 
     async def run(self) -> dict[str, list[str]]:
         """Run it, print its table, and return what was found wrong, by the rule that it breaks."""
@@ -98,7 +97,9 @@ class ClusterRun:
             problems = await store.check()
             await store.close()
             codes = {node.name: await node.stop() for node in cluster.nodes}
-        broken = judge(journal, self._wishes, self._receiver, self._console, pulse, drained_s, troubles)
+        ended = Ended(journal, self._wishes, self._receiver, troubles.counts, pulse.longest_s, drained_s)
+        broken = judge(ended)
+        self._console.print(table_of(ended, broken))
         return broken | {
             "journal": problems,
             "exit codes": [f"SIGTERM ended {name} with {code}" for name, code in codes.items() if code]

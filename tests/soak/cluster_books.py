@@ -20,7 +20,6 @@ class Fate(NamedTuple):
     message_id: str
     wire_id: str
     state: str
-    is_told: bool  # whether the outbox has a callback for it
 
 
 class Journal(NamedTuple):
@@ -41,18 +40,15 @@ async def open_journal(url: str, at_meta: list[dict[str, Any]]) -> Journal:
             books, wire_ids, states = await _messages(connection, at_meta)
             rows = await connection.fetch(
                 "SELECT message.meta_message_id, callback.status, callback.state, callback.created_at_ms,"
-                " callback.attempts, callback.first_attempt_at_ms, message.id"
+                " callback.attempts, callback.first_attempt_at_ms"
                 " FROM callback JOIN message ON message.id = callback.message_id"
             )
             work = await _work(connection)
     finally:
         await connection.close()
-    entries = [msgspec.convert(tuple(row)[:6], Entry) for row in rows if row[0] is not None]
-    failed = {row[6] for row in rows if row[1] == "failed"}
+    entries = [msgspec.convert(tuple(row), Entry) for row in rows if row[0] is not None]
     fates = [
-        Fate(message_id, wire_ids[message_id], state, message_id in failed)
-        for message_id, state in states.items()
-        if state in ENDED_HERE
+        Fate(message_id, wire_ids[message_id], state) for message_id, state in states.items() if state in ENDED_HERE
     ]
     outbox = {(entry.meta_message_id, entry.status): entry for entry in entries}
     return Journal(books, outbox, fates, wire_ids, work)
@@ -120,9 +116,9 @@ def wrong_content(journal: Journal, told: list[Told]) -> list[str]:
 def left_over(journal: Journal) -> list[str]:
     """Name what waits although nothing should, once all is done: only what nobody knows may."""
     unknown = sum(row.state == State.UNKNOWN for row in journal.books.rows)
-    wanted = {"unsettled": unknown}
+    wanted = collections.Counter({"unsettled": unknown})
     return [
-        f"{number} rows of {kind}, {wanted.get(kind, 0)} should be there"
-        for kind, number in journal.work.items()
-        if number != wanted.get(kind, 0)
+        f"{journal.work[kind]} rows of {kind}, {wanted[kind]} should be there"
+        for kind in sorted({*journal.work, *wanted})
+        if journal.work[kind] != wanted[kind]
     ]

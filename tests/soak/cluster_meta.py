@@ -19,7 +19,7 @@ class MetaProcess(Control):
 
     def __init__(self, seed: int, folder: Path, http: aiohttp.ClientSession) -> None:
         command = ["-m", "tests.soak.cluster_meta", str(seed)]
-        self._process = GatewayProcess(command, environment(), folder / "meta.log")
+        self._process = GatewayProcess(command, environment(folder), folder / "meta.log")
         self._http = http
         self.url = ""
 

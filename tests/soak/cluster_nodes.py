@@ -29,7 +29,7 @@ class Node:
         self.role = role
         self.port = steady_port()
         values = {name: getattr(settings, name) for name in settings.__struct_fields__}
-        values["data_dir"] = str(folder / self.name)
+        values["data_dir"] = folder / self.name
         command = ["-m", "waypost", "serve", "--role", role, "--port", str(self.port)]
         self.log = folder / f"{self.name}.log"
         self._process = GatewayProcess(command, environment(**values), self.log)

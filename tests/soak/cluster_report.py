@@ -1,10 +1,11 @@
 """What a run of an installation comes to: the rules that it must keep, and the table of its figures."""
 
 import asyncio
+import collections
 import time
+from typing import NamedTuple
 
 import aiohttp
-from rich.console import Console
 from rich.table import Table
 
 from tests.harness import Control
@@ -12,7 +13,6 @@ from tests.soak import callback_books as books_of
 from tests.soak import reckoning
 from tests.soak.cluster_books import Journal, callback_books, left_over, untold, wrong_content
 from tests.soak.cluster_receiver import ClusterReceiver
-from tests.soak.cluster_troubles import Troubles
 from tests.soak.traffic import Wish
 from waypost.model import State
 
@@ -43,19 +43,23 @@ class Pulse:
             self.longest_s = max(self.longest_s, now - since)
 
 
-def judge(
-    journal: Journal,
-    wishes: list[Wish],
-    receiver: ClusterReceiver,
-    console: Console,
-    pulse: Pulse,
-    drained_s: float,
-    troubles: Troubles,
-) -> dict[str, list[str]]:
-    """Print the table, and return what is wrong, by the rule that it breaks."""
-    books, told = journal.books, receiver.told
+class Ended(NamedTuple):
+    """What a run leaves to be judged."""
+
+    journal: Journal
+    wishes: list[Wish]
+    receiver: ClusterReceiver
+    troubles: collections.Counter[str]
+    standstill_s: float
+    drained_s: float
+
+
+def judge(ended: Ended) -> dict[str, list[str]]:
+    """Return what is wrong, by the rule that it breaks."""
+    journal, wishes, told = ended.journal, ended.wishes, ended.receiver.told
+    books = journal.books
     callbacks = callback_books(journal, told)
-    broken = {
+    return {
         "lost": reckoning.lost(books, wishes),
         "doubled": reckoning.doubled(books, wishes),
         "contradictions": reckoning.contradictions(books, wishes),
@@ -65,8 +69,14 @@ def judge(
         "fates not told": untold(journal, told),
         "wrong callbacks": wrong_content(journal, told),
         "disorder": books_of.disorder(callbacks),
-        "forged callbacks": receiver.forged,
+        "forged callbacks": ended.receiver.forged,
     }
+
+
+def table_of(ended: Ended, broken: dict[str, list[str]]) -> Table:
+    """Return the figures of a run."""
+    journal, wishes, receiver = ended.journal, ended.wishes, ended.receiver
+    books, told = journal.books, receiver.told
     keys = [(wish, key) for wish in wishes for key in wish.answers]
     expected = len(books.at_meta) * len(books_of.STATUSES) + len(journal.fates)
     rows: list[tuple[str, object, str]] = [
@@ -82,15 +92,14 @@ def judge(
         ("callbacks expected", expected, ""),
         ("callbacks received", len({(one.wire_id, one.meta_message_id, one.status) for one in told}), "and verified"),
         ("callbacks refused", receiver.failed, "by the receiver"),
-        ("callbacks repeated", books_of.repeats(callbacks), ""),
-        *((kind, number, "trouble") for kind, number in sorted(troubles.counts.items())),
-        ("longest standstill", f"{pulse.longest_s:.1f} s", "nothing arrived at Meta although something should"),
-        ("drained in", f"{drained_s:.0f} s", "after the last trouble and the last message"),
+        ("callbacks repeated", books_of.repeats(callback_books(journal, told)), ""),
+        *((kind, number, "trouble") for kind, number in sorted(ended.troubles.items())),
+        ("longest standstill", f"{ended.standstill_s:.1f} s", "nothing arrived at Meta although something should"),
+        ("drained in", f"{ended.drained_s:.0f} s", "after the last trouble and the last message"),
     ]
     table = Table(box=None, show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, number, words in rows:
         table.add_row(name, str(number), words)
-    console.print(table)
-    return broken
+    return table
