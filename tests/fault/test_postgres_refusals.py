@@ -1,4 +1,4 @@
-"""What a PostgreSQL server does not grant, and URLs that can't be right: each is one clear line without the password."""
+"""Whatever is wrong with a PostgreSQL server or its URL, a gateway says so in one clear line, without the password."""
 
 import asyncio
 from pathlib import Path
