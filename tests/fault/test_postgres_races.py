@@ -158,7 +158,13 @@ async def test_key_is_free_again_when_its_first_holder_is_not_committed(
     there = message(clock)
     await stores[0].accept(there)
     first, second = message(clock, id=there.id, key="cus:order-7"), message(clock, key="cus:order-7")
-    made = await asyncio.gather(stores[0].accept(first), stores[1].accept(second), return_exceptions=True)
+    await hand.do("LOCK TABLE message IN SHARE MODE")
+    tasks = [asyncio.create_task(stores[0].accept(first))]
+    await hand.until_waiting(1)
+    tasks.append(asyncio.create_task(stores[1].accept(second)))
+    await hand.until_waiting(2)
+    await hand.commit()
+    made = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(made[0], Exception)
     assert not isinstance(made[1], BaseException)
     assert made[1].is_new
