@@ -132,6 +132,13 @@ async def forward(simulator: Control, clock: ShiftableClock, seconds: float) -> 
     clock.advance(seconds)
 
 
+async def until_silent(gateway: Gateway) -> None:
+    """Wait until Meta's silence is known: no attempt is under way then that a jump of the clock would cut short."""
+    async with asyncio.timeout(WAIT_S):
+        while not gateway.log.lines("meta_silent") or (await gateway.admin("GET", "queue"))["under_way"]:
+            await asyncio.sleep(0.01)
+
+
 def template(name: str, **changes: Any) -> dict[str, Any]:
     content = {"name": name, "language": {"code": "en_US", "policy": "deterministic"}}
     return text_message(type="template", template=content, **changes) | {"text": None}

@@ -273,16 +273,16 @@ async def test_calls_and_errors_of_a_number_come_back_in_whatever_form_they_were
 async def test_what_was_told_29_days_ago_is_there_and_neighbouring_times_share_nothing_and_miss_nothing(
     customer: Customer, gateway: Gateway, receiver: Receiver, clock: ShiftableClock
 ) -> None:
+    begun_ms = clock.now_ms() // 1000 * 1000 + 500  # the middle of a second
     for number in range(4):
         await happens(gateway, "account_update", number=number)
         clock.advance(1)
     await receiver.until(4)
+    lasted = (clock.now_ms() - begun_ms) // 1000
     clock.advance(29 * 86_400)
-    begin = -29 * 86_400 - 10
-    told = [
-        await ask(customer, clock, start_ime=at(clock, second), end_time=at(clock, second))
-        for second in range(begin, begin + 12)
-    ]
+    ago = (begun_ms - clock.now_ms()) / 1000
+    seconds = [at(clock, ago + number) for number in range(-1, lasted + 2)]
+    told = [await ask(customer, clock, start_ime=second, end_time=second) for second in seconds]
     numbers = [json.loads(text)["value"]["number"] for answer in told for text in answer["data"]]
     assert numbers == [0, 1, 2, 3]
     assert (await ask(customer, clock, start_ime=at(clock, -31 * 86_400)))["code"] == 9000

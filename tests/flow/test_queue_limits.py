@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.flow.queue_stand import at_meta, counted_gateway, forward, journalled, settings
-from tests.harness import PHONE, TENANTS, Control, Customer, Gateway, ShiftableClock, connect, text_message
+from tests.harness import PHONE, TENANTS, WAIT_S, Control, Customer, Gateway, ShiftableClock, connect, text_message
 
 LIMIT = 3
 OTHER_PHONE, OTHER_PHONE_ID = "8615800009999", "206540352242922"
@@ -185,9 +185,13 @@ async def test_only_as_many_requests_listen_as_can_be_told_in_time(
         assert newly, "answered at once"
         done |= newly
     assert await simulator.count() <= 2, "answered without waiting for anything"
-    for _ in range(14):
-        clock.advance(1)
-        await asyncio.sleep(0.02)
+    for number in range(2, 13):
+        while await simulator.count() < number:  # no time passes while one is on its way
+            clock.advance(0.1)
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(WAIT_S):
+            while (await gateway.admin("GET", "queue"))["under_way"]:
+                await asyncio.sleep(0.01)
     answers = await asyncio.gather(*sending)
     assert {answer["code"] for answer in answers} == {0}
     waited = [line for line in gateway.log.lines("request") if line.get("outcome") == "queued"]

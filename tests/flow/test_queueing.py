@@ -17,6 +17,7 @@ from tests.flow.queue_stand import (
     refusals,
     settings,
     template,
+    until_silent,
 )
 from tests.flow.queue_stand import gateway as gateway
 from tests.harness import WAIT_S, Control, Customer, Gateway, ShiftableClock, running_gateway, text_message
@@ -220,7 +221,7 @@ async def test_a_one_time_password_that_is_too_late_is_not_sent_and_says_so(
     sale = template("sale", cus_message_id="sale", dr_webhook=receiver.url)
     for message in (otp, sale):
         assert (await customer.send(message))["code"] == 0
-    await gateway.until("otp", "queued")
+    await until_silent(gateway)
     await forward(simulator, clock, 601)
     await gateway.until("otp", "expired")
     (told,) = await receiver.until(1)
