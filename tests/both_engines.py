@@ -7,24 +7,74 @@ test about one engine alone is marked with it, and a run on the other says in it
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.engine import EMBEDDED, SHARED, VARIABLE
+from tests.engine import EMBEDDED, SHARED, VARIABLE, chosen
 
 SHORT_FORM, BOTH = "short", "both"
 
 # What the default run repeats on the shared engine: every so many-th test of a file.
 SHORT = {
-    "tests/flow/test_mt.py": 1,
-    "tests/flow/test_codes.py": 1,
+    "tests/flow/test_mt.py": 2,
+    "tests/flow/test_codes.py": 3,
+    "tests/flow/test_repeats.py": 1,
+    "tests/flow/test_callbacks.py": 2,
+    "tests/flow/test_queueing.py": 2,
+    "tests/flow/test_meta_webhook.py": 2,
+    "tests/flow/test_unknown.py": 2,
+    "tests/property/test_status_callbacks.py": 1,
+    "tests/fault/test_effects.py": 8,
+    "tests/fault/test_queue_effects.py": 8,
+    "tests/fault/test_queue_kills.py": 6,
+    "tests/fault/test_callback_faults.py": 5,
+    "tests/fault/test_callback_kills.py": 4,
 }
 SUITES = ("tests/flow/", "tests/fault/", "tests/property/")
 
-_left_out = pytest.StashKey["Counter[str]"]()
-_LEFT_OUT = "not run on the shared engine"  # the name under which workers report it
+
+class Notes:
+    """What is told in the last lines of a run; workers report theirs to the process that prints them."""
+
+    _REPORT = "both engines"
+
+    def __init__(self) -> None:
+        self.left_out: Counter[str] = Counter()  # tests about the embedded engine alone, by reason
+        self.on_shared = 0  # tests that had a journal on the shared engine
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Report what was noted here, where this is a worker."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[self._REPORT] = (dict(self.left_out), self.on_shared)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name what was not run, and why."""
+        if self.on_shared:
+            terminalreporter.line(f"{self.on_shared} tests had their journal in PostgreSQL and their doorbell on NATS")
+        if self.left_out:
+            total = self.left_out.total()
+            terminalreporter.line(f"{total} tests were not run there, being about the embedded engine alone:")
+        for reason, number in self.left_out.most_common():
+            terminalreporter.line(f"  {number:3} {reason}")
+
+
+class WorkersNotes:
+    """Adds up what the workers have noted, where there are workers."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a worker reports: all have left out the same, and each has run tests of its own."""
+        reported = getattr(node, "workeroutput", {}).get(Notes._REPORT)
+        if reported is not None:
+            self._notes.left_out = Counter(reported[0])
+            self._notes.on_shared += reported[1]
+
+
+_notes = pytest.StashKey[Notes]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,11 +88,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks."""
+    """Register the marks, and what keeps notes."""
     config.addinivalue_line("markers", "embedded(reason): about the embedded engine alone")
     config.addinivalue_line("markers", "shared: about the shared engine alone")
+    notes = config.stash[_notes] = Notes()
+    config.pluginmanager.register(notes)
     if config.pluginmanager.hasplugin("xdist"):
-        config.pluginmanager.register(LeftOut(config))
+        config.pluginmanager.register(WorkersNotes(notes))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -50,6 +102,36 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     engines = _engines(metafunc.definition, metafunc.config.getoption("--engine"))
     if len(engines) > 1:
         metafunc.parametrize("engine", engines, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The engine that the test's gateways are on."""
+    name = _given(request.node) or _engines(request.node, request.config.getoption("--engine"))[0]
+    with chosen(name) as was_used:
+        yield name
+        request.config.stash[_notes].on_shared += was_used()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about an engine that this run is not about, and what the short form has enough of."""
+    wanted = config.getoption("--engine")
+    seen: Counter[str] = Counter()
+    kept, others = [], []
+    for item in items:
+        if _given(item) not in (None, *_engines(item, BOTH)):
+            continue  # one set of parameters of a test is about one engine alone
+        mark = item.get_closest_marker("embedded")
+        if wanted == SHARED and mark is not None:
+            config.stash[_notes].left_out[mark.args[0]] += 1
+            others.append(item)
+        elif wanted == SHORT_FORM and _given(item) == SHARED and not _is_in_sample(item, seen):
+            others.append(item)
+        else:
+            kept.append(item)
+    items[:] = kept
+    if others:
+        config.hook.pytest_deselected(items=others)
 
 
 def _engines(item: pytest.Item, wanted: str) -> Sequence[str]:
@@ -64,55 +146,8 @@ def _engines(item: pytest.Item, wanted: str) -> Sequence[str]:
     return (wanted,)
 
 
-def _path(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
-
-
-@pytest.fixture(autouse=True)
-def engine(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The engine that the test's gateways are on."""
-    name: str = getattr(request, "param", None) or _engines(request.node, request.config.getoption("--engine"))[0]
-    with _chosen(name):
-        yield name
-
-
-@contextmanager
-def _chosen(engine: str) -> Iterator[None]:
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = engine
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about an engine that this run is not about, and what the short form has enough of."""
-    wanted = config.getoption("--engine")
-    reasons: Counter[str] = Counter()
-    seen: Counter[str] = Counter()
-    kept, others = [], []
-    for item in items:
-        mark = item.get_closest_marker("embedded")
-        if _engine_given(item) not in (None, *_engines(item, BOTH)):
-            continue  # one set of parameters of a test is about one engine alone
-        if wanted == SHARED and mark is not None:
-            reasons[mark.args[0]] += 1
-            others.append(item)
-        elif wanted == SHORT_FORM and _engine_given(item) == SHARED and not _is_in_sample(item, seen):
-            others.append(item)
-        else:
-            kept.append(item)
-    items[:] = kept
-    config.stash[_left_out] = reasons
-    if others:
-        config.hook.pytest_deselected(items=others)
-
-
-def _engine_given(item: pytest.Item) -> str | None:
+def _given(item: pytest.Item) -> str | None:
+    """Return the engine that a test was given for this one of its runs, if it has several."""
     call = getattr(item, "callspec", None)
     return None if call is None else call.params.get("engine")
 
@@ -120,34 +155,8 @@ def _engine_given(item: pytest.Item) -> str | None:
 def _is_in_sample(item: pytest.Item, seen: Counter[str]) -> bool:
     path = _path(item)
     seen[path] += 1
-    return seen[path] % SHORT[path] == 1 or SHORT[path] == 1
+    return (seen[path] - 1) % SHORT[path] == 0
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Have a worker report what it left out: all of them leave out the same."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        left_out: Counter[str] = session.config.stash[_left_out]
-        output[_LEFT_OUT] = dict(left_out)
-
-
-class LeftOut:
-    """Hears of what workers left out, where there are workers."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Take over what a worker reported."""
-        reported = getattr(node, "workeroutput", {}).get(_LEFT_OUT)
-        if reported is not None:
-            self._config.stash[_left_out] = Counter(reported)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name what was not run, and why."""
-    reasons: Counter[str] | None = config.stash.get(_left_out, None)
-    if reasons:
-        terminalreporter.section(f"{reasons.total()} tests {_LEFT_OUT}, being about the embedded one alone")
-        for reason, number in reasons.most_common():
-            terminalreporter.line(f"{number:4} {reason}")
+def _path(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]

@@ -14,8 +14,6 @@ from tests.both_engines import pytest_addoption as pytest_addoption
 from tests.both_engines import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.both_engines import pytest_configure as pytest_configure
 from tests.both_engines import pytest_generate_tests as pytest_generate_tests
-from tests.both_engines import pytest_sessionfinish as pytest_sessionfinish
-from tests.both_engines import pytest_terminal_summary as pytest_terminal_summary
 from tests.harness import (
     TENANTS,
     Control,

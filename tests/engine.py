@@ -7,10 +7,12 @@ test process.
 
 import asyncio
 import atexit
+import itertools
 import os
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +30,7 @@ NOBODY = "http://127.0.0.1:9"  # where nobody listens
 Result = TypeVar("Result")
 
 _found: dict[Path, str] = {}
+_asked = itertools.count()
 
 
 def is_shared() -> bool:
@@ -37,7 +40,24 @@ def is_shared() -> bool:
 
 def engine_settings(folder: Path) -> dict[str, str]:
     """Return the settings that give the gateway of a data folder its engine; the same folder, the same journal."""
-    return _shared_settings(folder.absolute()) if is_shared() else {}
+    if not is_shared():
+        return {}
+    next(_asked)
+    return _shared_settings(folder.absolute())
+
+
+@contextmanager
+def chosen(engine: str) -> Iterator[Callable[[], bool]]:
+    """Have journals on an engine; gives a way to ask whether anybody has wanted one on the shared engine."""
+    before, asked = os.environ.get(VARIABLE), next(_asked)
+    os.environ[VARIABLE] = engine
+    try:
+        yield lambda: next(_asked) > asked + 1
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def engine_environment(folder: Path) -> dict[str, str]:
