@@ -40,7 +40,7 @@ class Notes:
     _REPORT = "both engines"
 
     def __init__(self) -> None:
-        self.left_out: Counter[str] = Counter()  # tests about the embedded engine alone, by reason
+        self.left_out: Counter[str] = Counter()  # tests that were not run on the shared engine, by reason
         self.on_shared = 0  # tests that had a journal on the shared engine
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -55,9 +55,9 @@ class Notes:
             terminalreporter.line(f"{self.on_shared} tests had their journal in PostgreSQL and their doorbell on NATS")
         if self.left_out:
             total = self.left_out.total()
-            terminalreporter.line(f"{total} tests were not run there, being about the embedded engine alone:")
+            terminalreporter.line(f"{total} tests were not run there:")
         for reason, number in self.left_out.most_common():
-            terminalreporter.line(f"  {number:3} {reason}")
+            terminalreporter.line(f"  {number:4} {reason}")
 
 
 class WorkersNotes:
@@ -85,6 +85,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get(VARIABLE, SHORT_FORM),
         help="what tests of whole gateways run on; short: all on the embedded engine and some on the shared one too",
     )
+    parser.addoption("--every", type=int, default=1, help="with --engine shared: only every so many-th test of a file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -115,7 +116,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about an engine that this run is not about, and what the short form has enough of."""
-    wanted = config.getoption("--engine")
+    wanted, every = config.getoption("--engine"), config.getoption("--every")
     seen: Counter[str] = Counter()
     kept, others = [], []
     for item in items:
@@ -123,9 +124,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue  # one set of parameters of a test is about one engine alone
         mark = item.get_closest_marker("embedded")
         if wanted == SHARED and mark is not None:
-            config.stash[_notes].left_out[mark.args[0]] += 1
+            config.stash[_notes].left_out[f"about the embedded engine alone: {mark.args[0]}"] += 1
             others.append(item)
-        elif wanted == SHORT_FORM and _given(item) == SHARED and not _is_in_sample(item, seen):
+        elif wanted == SHORT_FORM and _given(item) == SHARED and not _is_in_sample(item, SHORT[_path(item)], seen):
+            others.append(item)
+        elif wanted == SHARED and not _is_in_sample(item, every, seen):
+            config.stash[_notes].left_out[f"left out by --every {every}"] += 1
             others.append(item)
         else:
             kept.append(item)
@@ -152,10 +156,10 @@ def _given(item: pytest.Item) -> str | None:
     return None if call is None else call.params.get("engine")
 
 
-def _is_in_sample(item: pytest.Item, seen: Counter[str]) -> bool:
+def _is_in_sample(item: pytest.Item, every: int, seen: Counter[str]) -> bool:
     path = _path(item)
     seen[path] += 1
-    return (seen[path] - 1) % SHORT[path] == 0
+    return (seen[path] - 1) % every == 0
 
 
 def _path(item: pytest.Item) -> str:

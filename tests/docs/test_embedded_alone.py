@@ -13,6 +13,7 @@ EMBEDDED_ALONE = {
     "flow/test_cli_doctor.py": 4,
     "flow/test_tenants.py": 1,
     "fault/test_journal_trouble.py": 4,
+    "fault/test_rolling_restart.py": 1,
 }
 
 

@@ -36,6 +36,9 @@ OUTAGE, OUTAGE_QUICK = (3_000, 20.0), (400, 120.0)
 DELAY_PHASE_S = 20.0  # of seven; the short form goes without
 EXAMPLES, EXAMPLES_QUICK = 20_000, 1_000
 PROPERTIES_S = 2200.0  # a bound on the long property run
+SUITES = ("tests/flow", "tests/fault", "tests/property")
+EVERY_QUICK = 3  # of the tests of a file, the short form runs every so many-th
+SUITES_S = 1800.0  # a bound on the suites
 
 
 def main() -> int:
@@ -54,6 +57,7 @@ def main() -> int:
         ),
         _queue(quick, seed, console),
         _cluster(quick, seed, console),
+        _suites(EVERY_QUICK if quick else 1, console),
         _properties(EXAMPLES_QUICK if quick else EXAMPLES, console),
     ]
     passed, failed = (sum(numbers) for numbers in zip(*counts, strict=True))
@@ -120,18 +124,26 @@ def _counted(broken: dict[str, list[str]], console: Console) -> tuple[int, int]:
 def _properties(examples: int, console: Console) -> tuple[int, int]:
     """Run the property tests with many examples; return how many passed and failed."""
     console.print(f"the property tests, {examples} requests of any kind")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.soak.long_profile", "-p", "no:cacheprovider"]
+    arguments = ["-p", "tests.soak.long_profile", "--engine", "embedded", "tests/property"]
+    return _pytest(arguments, PROPERTIES_S, console, WAYPOST_TEST_EXAMPLES=str(examples))
+
+
+def _suites(every: int, console: Console) -> tuple[int, int]:
+    """Run the tests of whole gateways on PostgreSQL and NATS; return how many passed and failed."""
+    words = "the flow, fault and property tests" if every == 1 else f"every {every}rd flow, fault and property test"
+    console.print(f"{words}, on PostgreSQL and NATS")
+    at_once = ["-n", "3", "--dist", "worksteal"]
+    return _pytest([*at_once, "--engine", "shared", "--every", str(every), *SUITES], SUITES_S, console)
+
+
+def _pytest(arguments: list[str], within_s: float, console: Console, **variables: str) -> tuple[int, int]:
+    """Run tests in a process of their own and print what they say; return how many passed and failed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    environment = {**os.environ, **variables}
     try:
-        run = subprocess.run(
-            [*command, "tests/property"],
-            env={**os.environ, "WAYPOST_TEST_EXAMPLES": str(examples)},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=PROPERTIES_S,
-        )
+        run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=within_s)
     except subprocess.TimeoutExpired:
-        console.print(f"not done within {PROPERTIES_S:g} s", style="red")
+        console.print(f"not done within {within_s:g} s", style="red")
         return 0, 1
     console.print(run.stdout.strip(), markup=False, soft_wrap=True)
     found = {what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|error)", run.stdout)}
