@@ -1,6 +1,7 @@
 """A server that stops: idle connections end at once, requests under way are answered, endless ones are cut."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.harness import Log
+from tests.harness import Complaints, Log
 from waypost.web.server import HttpServer
 
 SOON_S = 0.5  # half of what a request under way is given
@@ -68,9 +69,10 @@ async def test_a_request_under_way_is_answered_and_then_the_server_is_gone() -> 
             await stopping
 
 
-async def test_a_request_that_is_not_done_in_time_is_cut_off_and_told() -> None:
-    log = Log()
+async def test_a_request_that_is_not_done_in_time_is_cut_off_without_an_answer_and_told() -> None:
+    log, complaints = Log(), Complaints()
     log.capture()
+    logging.getLogger("uvicorn.error").addHandler(complaints)
     begun, cancelled = asyncio.Event(), asyncio.Event()
 
     async def endless() -> None:
@@ -81,12 +83,14 @@ async def test_a_request_that_is_not_done_in_time_is_cut_off_and_told() -> None:
             cancelled.set()
 
     async with serving(endless) as (server, url, http):
-        asked = asyncio.create_task(http.get(f"{url}/slow"))
+        asked = asyncio.create_task(http.post(f"{url}/slow"))
         await begun.wait()
         await server.stop()
         async with asyncio.timeout(SOON_S):
             await cancelled.wait()
-        asked.cancel()
-        await asyncio.wait((asked,))
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await asked
+    logging.getLogger("uvicorn.error").removeHandler(complaints)
+    assert complaints.heard == []
     (line,) = log.lines("requests_cut_off")
     assert line["requests"] == 1

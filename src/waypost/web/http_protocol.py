@@ -41,6 +41,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._header_bytes = 0
         self._is_closing = False
+        self._is_cut_off = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -88,11 +89,18 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
 
+    def cut_off(self) -> None:
+        """Hang up without an answer: of a request that is given up nobody knows what will become of it."""
+        self._is_cut_off = True
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, but not a request that came in whole before the client hung up."""
         self._head_ends()
         cycle = self.cycle
-        whole = cycle is not None and not cycle.more_body and not cycle.response_started
+        whole = cycle is not None and not (cycle.more_body or cycle.response_started or self._is_cut_off)
         super().connection_lost(exc)
         if whole:
             cycle.disconnected = False

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waypost.web.http_protocol import LINGER, GuardedHttpProtocol
 
@@ -71,6 +72,9 @@ class _Server(uvicorn.Server):
                     await server.wait_closed()
         if state.tasks:
             log.error("requests_cut_off", requests=len(state.tasks), reason="they were not done in time")
+        for connection in tuple(state.connections):
+            if isinstance(connection, GuardedHttpProtocol):  # as all are
+                connection.cut_off()
         for task in tuple(state.tasks):
             task.cancel()
 
@@ -113,6 +117,20 @@ def _let_nobody_in(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
 
 
+def _cut_off_in_silence(app: ASGIApp) -> ASGIApp:
+    """Have an application that is cancelled end as if it had answered: its connection is closed, and nobody hears."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            with contextlib.suppress(RuntimeError):  # it had begun to answer
+                await send({"type": "http.response.start", "status": 503, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+
+    return run
+
+
 class HttpServer:
     """Serves one ASGI application until it is stopped."""
 
@@ -122,7 +140,7 @@ class HttpServer:
         `linger_s` is how long it still takes what comes over open connections, and connections that a balancer makes.
         """
         config = uvicorn.Config(
-            app,
+            _cut_off_in_silence(app),
             http=GuardedHttpProtocol,
             ws="none",
             lifespan="off",
