@@ -25,7 +25,7 @@ from waypost.meta.answer import AcceptedByMeta
 from waypost.meta.client import MetaClient
 from waypost.net.safe_http import SafeHttp
 from waypost.protocol import replies
-from waypost.service import Service, apply_offline
+from waypost.service import Role, Service, apply_offline
 from waypost.settings import NEWEST_META_API_VERSION, Settings
 from waypost.web.asgi import Receive, Scope, Send, answer
 from waypost.web.server import HttpServer
@@ -96,11 +96,13 @@ async def full(upstream: str, folder: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def shared(upstream: str, folder: Path) -> AsyncIterator[str]:
-    """The gateway as one of several on a PostgreSQL database, which the environment names."""
+    """The gateway as one of several on a PostgreSQL database; the environment names that, and the role."""
     telemetry.configure("info", pretty=False)
     settings = Settings(
         data_dir=str(folder),
         database_url=os.environ["BENCH_DATABASE_URL"],
+        nats_url=os.environ.get("BENCH_NATS_URL", ""),
+        nats_prefix=os.environ["BENCH_PREFIX"],
         secret_key="bench" * 8,
         meta_base_url=upstream,
         allow_private_callbacks=True,
@@ -108,7 +110,7 @@ async def shared(upstream: str, folder: Path) -> AsyncIterator[str]:
         meta_verify_token=ADMIN_TOKEN,
     )
     await apply_offline(settings, TENANTS)
-    service = Service(settings)
+    service = Service(settings, role=Role(os.environ["BENCH_ROLE"]))
     url = await service.start(HOST, 0)
     try:
         yield url

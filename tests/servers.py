@@ -134,6 +134,12 @@ class Nats:
         self.storage = Path(tempfile.mkdtemp(prefix="waypost-nats-"))
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process of the server while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Start the server and wait until JetStream is ready to work (in a cluster: until it has a leader)."""
         arguments = ["-a", "127.0.0.1", "-p", str(self.port), "-n", self.name, "-js", "-sd", str(self.storage)]
