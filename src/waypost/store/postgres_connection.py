@@ -29,16 +29,16 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 
-# What the driver raises when a connection has ended.
-CONNECTION_TROUBLE = (
+# The connection is gone, or as good as gone: what the server did of what it was asked last, nobody knows. (For one that
+# ends just as it is used the driver has an error of its own.)
+LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the server's last word was heard, and the end of the connection was not yet
-    asyncpg.AdminShutdownError,  # its last word is the answer
-    asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,
 )
-TROUBLE = (*CONNECTION_TROUBLE, asyncpg.PostgresError)
+TROUBLE = (*LOST, asyncpg.PostgresError)  # whatever the driver raises
 
 # What one row can be wrong about: classes 22 (data), 23 (integrity) and 54 (too long for an index).
 _ROW_CLASSES = ("22", "23", "54")
@@ -58,7 +58,7 @@ _MEANINGS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], st
     ((asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError), "the server is starting or stopping"),
     (asyncpg.CrashShutdownError, "the server has crashed and is recovering"),
     (TimeoutError, "the server doesn't answer in time"),
-    (CONNECTION_TROUBLE, "the server can't be reached"),
+    (LOST, "the server can't be reached"),
 )
 
 
@@ -111,7 +111,7 @@ def concerns_one_row(error: Exception) -> bool:
     """Tell whether an error is the fault of what is being written, rather than of the server or the way to it."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in _ROW_CLASSES
-    return not isinstance(error, (*CONNECTION_TROUBLE, StoreUnavailable, MemoryError))
+    return not isinstance(error, (*LOST, StoreUnavailable, MemoryError))
 
 
 def is_in_the_way(error: Exception) -> bool:

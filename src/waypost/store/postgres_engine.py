@@ -16,7 +16,7 @@ from waypost.store.engine import Engine, Entered
 from waypost.store.outbox import Draft
 from waypost.store.postgres_connection import (
     CONNECT_S,
-    CONNECTION_TROUBLE,
+    LOST,
     TROUBLE,
     close_quietly,
     concerns_one_row,
@@ -124,15 +124,15 @@ class PostgresEngine(Engine):
     async def _beside_the_writer(
         self, pool: asyncpg.Pool | None, work: Callable[[Session], Result], *, at_one_moment: bool
     ) -> Result:
-        for last in (False, True):
+        for number in range(1 + _READERS):
             try:
                 async with self._pool(pool) as connection:
                     return await _look(connection, work, at_one_moment=at_one_moment)
             except Exception as error:
                 if concerns_one_row(error):
                     raise
-                # A connection that was open may have ended since: a look can be done again.
-                if last or not isinstance(error, CONNECTION_TROUBLE):
+                # Each connection that was open may have ended since: a look can be done again, unless nobody answers.
+                if number == _READERS or not isinstance(error, LOST) or isinstance(error, TimeoutError):
                     raise unavailable(error, self._url) from error
         raise AssertionError("unreachable: the last look returns or raises")
 

@@ -13,7 +13,7 @@ from waypost.store.base import StoreUnavailable
 from waypost.store.effects import Effects
 from waypost.store.engine import Entered
 from waypost.store.postgres_connection import (
-    CONNECTION_TROUBLE,
+    LOST,
     TROUBLE,
     close_quietly,
     concerns_one_row,
@@ -174,7 +174,7 @@ class PostgresWriter:
         has_written = await connection.fetchval(_SIGN, self._name, signature) is not None
         try:
             said = await connection.execute("COMMIT")
-        except (*CONNECTION_TROUBLE, asyncpg.OperatorInterventionError):
+        except LOST:
             if not has_written or not await self._was_committed(signature):
                 raise
         else:
