@@ -47,7 +47,7 @@ async def test_each_refusal_is_one_clear_line_without_the_password(granting: Pos
     assert why in line
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def granting(durable: Postgres) -> Postgres:
     """A server with users who may do little."""
     asyncio.run(_grant(durable.url))

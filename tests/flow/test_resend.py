@@ -1,15 +1,16 @@
 """An unknown message of an application whose policy is `resend`: sent once more, and never a third time."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from tests.flow.queue_stand import OTP, template
+from tests.flow.queue_stand import OTP, template, until_silent
 from tests.flow.test_judging import DAY_S, HastyClock, lose, pass_minutes, send_later, state
 from tests.flow.test_judging import clock as clock
 from tests.flow.test_judging import folder as folder
 from tests.flow.test_judging import gateway as gateway
-from tests.harness import TENANTS, WABA, Control, Customer, Gateway
+from tests.harness import TENANTS, WABA, WAIT_S, Control, Customer, Gateway
 from tests.receiver import Receiver
 from waypost.gateway.resend import template_of
 from waypost.gateway.tenant_file import read
@@ -101,6 +102,7 @@ async def test_a_second_that_can_not_leave_waits_for_meta_and_is_sent_once(
     await clock.judged()
     await gateway.until("lost", "queued")
     assert (await customer.send(message))["code"] == 0
+    await until_silent(gateway)
     clock.advance(DAY_S + 1)
     await clock.judged()
     assert await state(gateway) in ("queued", "sending"), "what waits is not unknown, however long"
@@ -123,6 +125,9 @@ async def test_a_campaigns_message_that_waits_to_be_resent_is_found_by_its_templ
     await clock.judged()
     await gateway.until("lost", "queued")
     await gateway.admin("POST", "queue/pause", {"kind": "waba", "key": WABA})
+    async with asyncio.timeout(WAIT_S):
+        while (await gateway.admin("GET", "queue"))["under_way"]:
+            await asyncio.sleep(0.01)
     (row,) = (await gateway.admin("GET", "queue/messages?template=sale"))["messages"]
     assert (row["template"], row["to"]) == ("sale", "8613900000002")
     assert await gateway.admin("POST", "queue/cancel", {"template": "sale"}) == {"cancelled": 1}
