@@ -78,18 +78,23 @@ class Shape:
         self._webhooks = [Load(process.url, CONCURRENCY // len(web), b"ok") for process in web]
         self._requests = Requests(outside.url)
 
-    async def open(self) -> None:
-        """Connect."""
+    async def _open(self) -> None:
         for load in (*self._sends, *self._webhooks):
             await load.open()
 
-    def close(self) -> None:
-        """Hang up."""
+    def _close(self) -> None:
         for load in (*self._sends, *self._webhooks):
             load.close()
 
     async def measure(self, count: int) -> Cost:
-        """Have so many messages live."""
+        """Have so many messages live, over new connections: in its turn's absence a gateway closes idle ones."""
+        await self._open()
+        try:
+            return await self._measured(count)
+        finally:
+            self._close()
+
+    async def _measured(self, count: int) -> Cost:
         installation = self._outside.installation
         before = await installation.database.written()
         spent, began_s = await self._spent_s(), time.perf_counter()
@@ -177,8 +182,6 @@ async def _started(web: int, workers: int, outside: Outside, folder: Path, runni
             running.push_async_callback(process.stop)
         shape = Shape(f"PostgreSQL, {web} web + {workers} worker", processes[:web], processes[web:], outside)
         shape.settled = partial(_settled, url)
-    await shape.open()
-    running.callback(shape.close)
     return shape
 
 

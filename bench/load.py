@@ -71,6 +71,7 @@ class Load:
         """Hang up."""
         for connection in self._connections:
             connection.close()
+        self._connections.clear()
 
 
 async def _fall_due(turn: "_Turn", requests: Sequence[bytes], per_s: float | None) -> None:
