@@ -24,7 +24,7 @@ SHORT = {
     "tests/flow/test_queueing.py": 2,
     "tests/flow/test_meta_webhook.py": 2,
     "tests/flow/test_unknown.py": 2,
-    "tests/property/test_status_callbacks.py": 1,
+    "tests/property/test_event_isolation.py": 1,
     "tests/fault/test_effects.py": 8,
     "tests/fault/test_queue_effects.py": 8,
     "tests/fault/test_queue_kills.py": 6,
